@@ -1,0 +1,59 @@
+//! A chunk: the unit that is embedded, found and cited.
+
+use crate::document::{Format, Span};
+use crate::ids::{ChunkId, DocumentId};
+use serde::{Deserialize, Serialize};
+
+/// Where a page begins inside a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageStart {
+    /// 1-based page number.
+    pub page: u32,
+    /// Byte offset in the chunk's text; 0 for the page on which the chunk begins.
+    pub at: usize,
+}
+
+/// A piece of a document's text with everything a citation needs.
+///
+/// `text` is byte-exact `document.text[span.start..span.end]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// Content-derived id.
+    pub id: ChunkId,
+    /// The document it was cut from.
+    pub document: DocumentId,
+    /// The document's uri.
+    pub uri: String,
+    /// The document's file name.
+    pub source: String,
+    /// The document's title.
+    pub title: Option<String>,
+    /// The document's format.
+    pub format: Format,
+    /// Position among the document's chunks, from 0.
+    pub ordinal: u32,
+    /// The text.
+    pub text: String,
+    /// Byte range in the document's text.
+    pub span: Span,
+    /// Character (Unicode scalar value) offset of `span.start` in the document's text.
+    pub char_start: usize,
+    /// Pages that begin at or inside the chunk, ascending; empty where the format has none.
+    pub pages: Vec<PageStart>,
+    /// Headings above the chunk's start, outermost first.
+    pub headings: Vec<String>,
+}
+
+impl Chunk {
+    /// Returns the 1-based page that holds byte `at` of the chunk's text.
+    pub fn page_at(&self, at: usize) -> Option<u32> {
+        self.pages.iter().take_while(|start| start.at <= at).last().map(|start| start.page)
+    }
+
+    /// Returns the character range in the document's text of a byte range of the chunk's text.
+    pub fn char_range(&self, within: Span) -> (usize, usize) {
+        let before = self.text[..within.start].chars().count();
+        let inside = self.text[within.start..within.end].chars().count();
+        (self.char_start + before, self.char_start + before + inside)
+    }
+}

@@ -1,0 +1,164 @@
+//! What a converter makes of a source object: one text, its sections and its metadata.
+//!
+//! Every position is a byte offset into [`Document::text`]; citations and chunks point there.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Half-open byte range in a document's text; `start <= end`, both on character boundaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// Returns the number of bytes.
+    pub fn len(self) -> usize {
+        self.end - self.start
+    }
+
+    /// Returns whether the range holds no byte.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    /// Returns whether `other` lies wholly inside.
+    pub fn contains(self, other: Self) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
+    /// Returns whether the two ranges share a byte.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+}
+
+/// The format that was recognised from a document's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Plain text.
+    Text,
+    /// Markdown (CommonMark with tables).
+    Markdown,
+    /// HTML.
+    Html,
+    /// PDF.
+    Pdf,
+}
+
+impl Format {
+    /// Returns the lowercase name, as in `convert --json`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Markdown => "markdown",
+            Self::Html => "html",
+            Self::Pdf => "pdf",
+        }
+    }
+
+    /// Returns the format with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Text, Self::Markdown, Self::Html, Self::Pdf]
+            .into_iter()
+            .find(|format| format.as_str() == name)
+    }
+
+    /// Returns the media type under which an original of this format is served.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Markdown => "text/markdown; charset=utf-8",
+            Self::Html => "text/html; charset=utf-8",
+            Self::Pdf => "application/pdf",
+        }
+    }
+}
+
+/// What a section is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SectionKind {
+    /// A page; 1-based.
+    Page(u32),
+    /// A heading and what follows it up to the next heading of the same or a higher rank.
+    Heading {
+        /// Rank, 1 (highest) to 6.
+        level: u8,
+        /// Text of the heading.
+        title: String,
+    },
+}
+
+/// A page or a heading with the text it covers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Section {
+    /// Page or heading.
+    pub kind: SectionKind,
+    /// The text it covers. Pages do not overlap each other; headings nest.
+    pub span: Span,
+}
+
+/// The text of one source object with its structure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// Recognised format.
+    pub format: Format,
+    /// Title from the metadata or the first heading.
+    pub title: Option<String>,
+    /// The whole extracted text, UTF-8, `\n` line ends.
+    pub text: String,
+    /// Pages and headings, ascending by start; a page before the headings that start with it.
+    pub sections: Vec<Section>,
+    /// Author, dates, language and the like, as the source names them.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Document {
+    /// Returns a document without structure, as datasets and tests need it.
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self {
+            format: Format::Text,
+            title: None,
+            text: text.into(),
+            sections: Vec::new(),
+            metadata: BTreeMap::new(),
+        }
+    }
+
+    /// Returns the pages as `(number, span)`, in order; empty where the format has none.
+    pub fn pages(&self) -> impl Iterator<Item = (u32, Span)> + '_ {
+        self.sections.iter().filter_map(|section| match section.kind {
+            SectionKind::Page(number) => Some((number, section.span)),
+            SectionKind::Heading { .. } => None,
+        })
+    }
+
+    /// Returns the 1-based page that holds byte `at`; `None` where the format has no pages.
+    pub fn page_at(&self, at: usize) -> Option<u32> {
+        self.pages().take_while(|(_, span)| span.start <= at).last().map(|(number, _)| number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_of_an_offset() {
+        let mut document = Document::plain("one two");
+        assert_eq!(document.page_at(0), None);
+        for (number, start, end) in [(1, 0, 4), (2, 4, 7)] {
+            let kind = SectionKind::Page(number);
+            document.sections.push(Section { kind, span: Span { start, end } });
+        }
+        assert_eq!(
+            [0, 3, 4, 6].map(|at| document.page_at(at)),
+            [Some(1), Some(1), Some(2), Some(2)]
+        );
+    }
+}

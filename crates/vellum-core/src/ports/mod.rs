@@ -1,0 +1,20 @@
+//! The ports: what the product needs from the world, one trait per file.
+//!
+//! Traits are object-safe and used as `Arc<dyn _>`. Each documents idempotence, ordering, limits and
+//! retry class, offers `check()` for readiness, and has a conformance suite in [`crate::testing`].
+
+mod clock;
+mod converter;
+mod embedder;
+mod metastore;
+mod object_store;
+mod vector_store;
+
+pub use clock::Clock;
+pub use converter::{ConvertInput, Converter};
+pub use embedder::{Embedder, EmbedderInfo, TextKind};
+pub use metastore::Metastore;
+pub use object_store::{Listed, Listing, ObjectMeta, ObjectStore};
+pub use vector_store::{
+    Leg, LegVector, Point, ScoredId, StoreSpec, StoredChunk, VectorStore, WithVectors,
+};

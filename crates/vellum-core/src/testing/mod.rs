@@ -1,0 +1,17 @@
+//! Conformance suites: what every implementation of a port must show, and in-memory peers.
+//!
+//! A suite panics with the broken clause. Implementations call it from their own tests.
+
+pub mod clock;
+pub mod converter;
+pub mod embedder;
+pub mod metastore;
+pub mod object_store;
+pub mod vector_store;
+
+pub use clock::ManualClock;
+pub use converter::PlainConverter;
+pub use embedder::HashEmbedder;
+pub use metastore::MemoryMetastore;
+pub use object_store::MemoryObjectStore;
+pub use vector_store::MemoryVectorStore;
