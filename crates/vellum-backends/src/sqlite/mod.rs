@@ -1,0 +1,416 @@
+//! The `Metastore` in one SQLite file.
+//!
+//! - One connection writes, a few read; with a write-ahead log they do not wait for each other.
+//! - `synchronous = FULL`: what was committed survives a loss of power, not just of the process.
+//! - Several processes may open the file; a writer waits [`BUSY_TIMEOUT`] for another.
+//! - The schema and its migrations are in [`schema`], columns in [`rows`], result codes in [`error`].
+//!
+//! The SQL is written out rather than built. It is a dozen statements of standard SQL, of which three
+//! (the upserts' `ON CONFLICT`, and the `?` placeholders for PostgreSQL) differ between databases; with
+//! a query builder they would be longer, would hide the index that each one uses, and would still need a
+//! schema per database.
+
+mod error;
+mod rows;
+mod schema;
+
+use async_trait::async_trait;
+use error::failed;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection, Row};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use vellum_core::access::Pass;
+use vellum_core::collection::{Collection, SparseSettings};
+use vellum_core::ids::{CollectionName, DocumentId, JobId};
+use vellum_core::job::Job;
+use vellum_core::ledger::LedgerRow;
+use vellum_core::ports::Metastore;
+use vellum_core::{Error, ErrorKind, Result};
+
+/// How long a write waits for another process before it fails as `Locked`.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a call waits for a connection before it fails as `Overloaded`; above [`BUSY_TIMEOUT`], so
+/// that a call behind one that waits for a lock still gets its turn.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Reads are short and mostly answered from the page cache; more connections would only hold memory.
+const READERS: u32 = 4;
+
+/// A [`Metastore`] in one file.
+#[derive(Debug, Clone)]
+pub struct SqliteMetastore {
+    path: PathBuf,
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteMetastore {
+    /// Opens the file at `path`, creating it if need be, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// `TooNew` when a newer version wrote it, `Corrupt` when it is damaged or no database, `Locked`
+    /// when another process is writing, `Io` when the folder is missing or not writable.
+    pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            .disable_statement_logging();
+        let writer = pool(1, options.clone()).await.map_err(|source| unopened(&path, source))?;
+        if let Err(error) = schema::migrate(&writer, &path).await {
+            writer.close().await;
+            return Err(error);
+        }
+        let options = options.create_if_missing(false).pragma("query_only", "ON");
+        let readers = pool(READERS, options).await.map_err(|source| unopened(&path, source))?;
+        Ok(Self { path, writer, readers })
+    }
+
+    /// Waits for calls in progress, then closes the file; later calls fail as `Unavailable`.
+    ///
+    /// Not needed for durability, but without it the write-ahead log stays beside the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    fn failed(&self, operation: &str) -> impl FnOnce(sqlx::Error) -> Error {
+        move |source| failed(&self.path, operation, source)
+    }
+}
+
+async fn pool(size: u32, options: SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
+    SqlitePoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .after_release(|connection, _| Box::pin(is_usable(connection)))
+        .connect_with(options)
+        .await
+}
+
+/// Returns whether a connection may serve another call; otherwise the pool replaces it.
+///
+/// SQLite ends a transaction by itself when the disk is full or fails
+/// (<https://www.sqlite.org/lang_transaction.html>, section 3), but sqlx then still counts it as open and
+/// would refuse every later one on this connection.
+async fn is_usable(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // The rollback of a dropped transaction is in the connection's queue; a ping is answered after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
+fn unopened(path: &Path, source: sqlx::Error) -> Error {
+    failed(path, "open the metadata", source)
+}
+
+fn missing(name: &CollectionName) -> Error {
+    Error::new(ErrorKind::NotFound, format!("collection `{name}` does not exist"))
+}
+
+/// Returns whether the database refused a row because its collection does not exist.
+fn is_orphan(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|e| e.is_foreign_key_violation())
+}
+
+/// SQLite counts in i64; no table has more rows.
+fn sql_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// Returns the least text above every text that starts with `prefix`; `None` when there is none.
+///
+/// UTF-8 sorts as its characters do, so the last character that has a successor is raised.
+fn after_prefix(prefix: &str) -> Option<String> {
+    let mut prefix = prefix.to_owned();
+    while let Some(last) = prefix.pop() {
+        let mut above = last..=char::MAX;
+        above.next();
+        if let Some(successor) = above.next() {
+            prefix.push(successor);
+            return Some(prefix);
+        }
+    }
+    None
+}
+
+#[async_trait]
+impl Metastore for SqliteMetastore {
+    async fn create_collection(&self, collection: &Collection) -> Result<()> {
+        const SQL: &str = "INSERT INTO collection (name, settings, language, sparse, created_ms)
+            VALUES (?, ?, ?, ?, ?)";
+        let created =
+            rows::bind_collection(sqlx::query(SQL), collection).execute(&self.writer).await;
+        match created {
+            Ok(_) => Ok(()),
+            Err(e) if e.as_database_error().is_some_and(|e| e.is_unique_violation()) => {
+                let message = format!("collection `{}` exists already", collection.name);
+                Err(Error::new(ErrorKind::Conflict, message))
+            }
+            Err(source) => Err(self.failed("create a collection")(source)),
+        }
+    }
+
+    async fn collection(&self, name: &CollectionName) -> Result<Option<Collection>> {
+        sqlx::query("SELECT * FROM collection WHERE name = ?")
+            .bind(name.to_string())
+            .try_map(|row| rows::collection(&row))
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(self.failed("read a collection"))
+    }
+
+    async fn collections(&self) -> Result<Vec<Collection>> {
+        sqlx::query("SELECT * FROM collection ORDER BY name")
+            .try_map(|row| rows::collection(&row))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.failed("read the collections"))
+    }
+
+    async fn settle_sparse(&self, pass: &Pass, sparse: Option<&SparseSettings>) -> Result<()> {
+        pass.must_write()?;
+        let sparse = sparse
+            .map(|sparse| serde_json::to_string(sparse).expect("plain structs always serialise"));
+        let done = sqlx::query("UPDATE collection SET sparse = ? WHERE name = ?")
+            .bind(sparse)
+            .bind(pass.collection().to_string())
+            .execute(&self.writer)
+            .await
+            .map_err(self.failed("change a collection"))?;
+        if done.rows_affected() == 0 { Err(missing(pass.collection())) } else { Ok(()) }
+    }
+
+    async fn delete_collection(&self, pass: &Pass) -> Result<()> {
+        pass.must_write()?;
+        let failed = |source| self.failed("delete a collection")(source);
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        // Its documents go with it, by the foreign key.
+        for sql in ["DELETE FROM job WHERE collection = ?", "DELETE FROM collection WHERE name = ?"]
+        {
+            let name = pass.collection().to_string();
+            sqlx::query(sql).bind(name).execute(&mut *transaction).await.map_err(failed)?;
+        }
+        transaction.commit().await.map_err(failed)
+    }
+
+    async fn put_rows(&self, pass: &Pass, rows: &[LedgerRow]) -> Result<()> {
+        const SQL: &str =
+            "INSERT INTO document (collection, uri, id, etag, content, settings, state,
+                reason, format, title, chunks, pages, bytes, updated_ms)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (collection, uri) DO UPDATE SET
+                id = excluded.id, etag = excluded.etag, content = excluded.content,
+                settings = excluded.settings, state = excluded.state, reason = excluded.reason,
+                format = excluded.format, title = excluded.title, chunks = excluded.chunks,
+                pages = excluded.pages, bytes = excluded.bytes, updated_ms = excluded.updated_ms";
+        pass.must_write()?;
+        let failed = |source| match is_orphan(&source) {
+            true => missing(pass.collection()),
+            false => self.failed("write the ledger")(source),
+        };
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        for row in rows {
+            rows::bind_document(sqlx::query(SQL), pass.collection(), row)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+        }
+        transaction.commit().await.map_err(failed)
+    }
+
+    async fn delete_rows(&self, pass: &Pass, documents: &[DocumentId]) -> Result<()> {
+        pass.must_write()?;
+        let failed = |source| self.failed("write the ledger")(source);
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        for document in documents {
+            sqlx::query("DELETE FROM document WHERE id = ? AND collection = ?")
+                .bind(document.to_string())
+                .bind(pass.collection().to_string())
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+        }
+        transaction.commit().await.map_err(failed)
+    }
+
+    async fn rows(
+        &self,
+        pass: &Pass,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<LedgerRow>> {
+        // A range of the primary key in each case, with both ends; `LIKE` would read the whole
+        // collection and take `%` and `_` for wildcards.
+        let query = match (after.filter(|after| *after >= prefix), after_prefix(prefix)) {
+            (None, None) => {
+                sqlx::query("SELECT * FROM document WHERE collection = ? AND uri >= ? ORDER BY uri LIMIT ?")
+                    .bind(pass.collection().to_string())
+                    .bind(prefix.to_owned())
+            }
+            (None, Some(end)) => sqlx::query(
+                "SELECT * FROM document WHERE collection = ? AND uri >= ? AND uri < ? ORDER BY uri LIMIT ?",
+            )
+            .bind(pass.collection().to_string())
+            .bind(prefix.to_owned())
+            .bind(end),
+            (Some(after), None) => {
+                sqlx::query("SELECT * FROM document WHERE collection = ? AND uri > ? ORDER BY uri LIMIT ?")
+                    .bind(pass.collection().to_string())
+                    .bind(after.to_owned())
+            }
+            (Some(after), Some(end)) => sqlx::query(
+                "SELECT * FROM document WHERE collection = ? AND uri > ? AND uri < ? ORDER BY uri LIMIT ?",
+            )
+            .bind(pass.collection().to_string())
+            .bind(after.to_owned())
+            .bind(end),
+        };
+        query
+            .bind(sql_limit(limit))
+            .try_map(|row| rows::document(&row))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.failed("read the ledger"))
+    }
+
+    async fn totals(&self, pass: &Pass) -> Result<(u64, u64)> {
+        const SQL: &str = "SELECT COUNT(*) AS documents, COALESCE(SUM(chunks), 0) AS chunks
+            FROM document WHERE collection = ? AND state = 'indexed'";
+        sqlx::query(SQL)
+            .bind(pass.collection().to_string())
+            .try_map(|row| Ok((rows::number(&row, "documents")?, rows::number(&row, "chunks")?)))
+            .fetch_one(&self.readers)
+            .await
+            .map_err(self.failed("read the ledger"))
+    }
+
+    async fn find_document(
+        &self,
+        document: DocumentId,
+    ) -> Result<Option<(CollectionName, LedgerRow)>> {
+        sqlx::query("SELECT * FROM document WHERE id = ?")
+            .bind(document.to_string())
+            .try_map(|row| Ok((rows::parsed(&row, "collection")?, rows::document(&row)?)))
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(self.failed("read the ledger"))
+    }
+
+    async fn put_job(&self, job: &Job) -> Result<()> {
+        const SQL: &str = "INSERT INTO job
+                (id, collection, spec, state, report, error, created_ms, updated_ms)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (id) DO UPDATE SET
+                collection = excluded.collection, spec = excluded.spec, state = excluded.state,
+                report = excluded.report, error = excluded.error,
+                created_ms = excluded.created_ms, updated_ms = excluded.updated_ms";
+        let done = rows::bind_job(sqlx::query(SQL), job).execute(&self.writer).await;
+        done.map(drop).map_err(self.failed("write a job"))
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>> {
+        sqlx::query("SELECT * FROM job WHERE id = ?")
+            .bind(id.to_string())
+            .try_map(|row| rows::job(&row))
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(self.failed("read a job"))
+    }
+
+    async fn jobs(&self, limit: usize) -> Result<Vec<Job>> {
+        sqlx::query("SELECT * FROM job ORDER BY created_ms DESC, id DESC LIMIT ?")
+            .bind(sql_limit(limit))
+            .try_map(|row| rows::job(&row))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.failed("read the jobs"))
+    }
+
+    async fn check(&self) -> Result<()> {
+        sqlx::query("SELECT version FROM schema_version LIMIT 1")
+            .fetch_one(&self.readers)
+            .await
+            .and_then(|row| row.try_get::<i64, _>("version"))
+            .map(drop)
+            .map_err(self.failed("read the schema"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use vellum_core::Retry;
+    use vellum_core::access::{Principal, Verb};
+    use vellum_core::testing::metastore::{sample_collection, sample_row};
+
+    #[tokio::test]
+    async fn a_full_disk_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteMetastore::open(dir.path().join("meta.db")).await.unwrap();
+        let collection = sample_collection("a");
+        store.create_collection(&collection).await.unwrap();
+        // A page limit stands in for the end of the disk; both end as SQLITE_FULL.
+        sqlx::raw_sql("PRAGMA max_page_count = 20").execute(&store.writer).await.unwrap();
+        let pass = Pass::grant(&Principal::Owner, &collection.name, Verb::Write).unwrap();
+        let row = |i| sample_row(&collection.name, &format!("file:///{i}.txt"));
+        let rows: Vec<LedgerRow> = (0..2000).map(row).collect();
+        let error = store.put_rows(&pass, &rows).await.unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::NoSpace, Retry::Later), "{error}");
+        assert_eq!(store.totals(&pass).await.unwrap(), (0, 0), "all or none");
+        store.put_rows(&pass, &rows[..3]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_dropped_call_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteMetastore::open(dir.path().join("meta.db")).await.unwrap();
+        let collection = sample_collection("a");
+        store.create_collection(&collection).await.unwrap();
+        let pass = Pass::grant(&Principal::Owner, &collection.name, Verb::Write).unwrap();
+        let row = |i| sample_row(&collection.name, &format!("file:///{i}.txt"));
+        let rows: Vec<LedgerRow> = (0..5000).map(row).collect();
+        for ms in [1, 3, 10] {
+            let call = store.put_rows(&pass, &rows);
+            tokio::time::timeout(Duration::from_millis(ms), call).await.unwrap_err();
+            assert_eq!(store.totals(&pass).await.unwrap(), (0, 0));
+        }
+        store.put_rows(&pass, &rows).await.unwrap();
+        assert_eq!(store.totals(&pass).await.unwrap(), (5000, 5000));
+    }
+
+    #[test]
+    fn ends_of_prefixes() {
+        for (prefix, end) in [
+            ("", None),
+            ("a", Some("b")),
+            ("file:///d/", Some("file:///d0")),
+            ("a\u{10ffff}", Some("b")),
+            ("\u{10ffff}", None),
+            ("\u{d7ff}", Some("\u{e000}")),
+        ] {
+            assert_eq!(after_prefix(prefix).as_deref(), end, "{prefix:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_is_a_prefix(prefix in "[a-c/\u{d7ff}\u{10ffff}]{0,3}", text in "[a-c/\u{d7ff}\u{10ffff}]{0,5}") {
+            let end = after_prefix(&prefix);
+            let in_range = text >= prefix && end.is_none_or(|end| text < end);
+            prop_assert_eq!(in_range, text.starts_with(&prefix));
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Domain values to columns and back.
+//!
+//! Columns hold what a query selects or sorts by, and what people want to read in a shell; settings,
+//! specs and reports are JSON in one column, so that a new field needs no migration. A value that
+//! cannot be read back is a decode error of its column, which the caller reports as damage.
+
+use serde_json::{from_str, to_string};
+use sqlx::Row;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use std::error::Error as StdError;
+use std::str::FromStr;
+use vellum_core::collection::Collection;
+use vellum_core::document::Format;
+use vellum_core::ids::{CollectionName, ContentHash};
+use vellum_core::job::{Job, JobState};
+use vellum_core::ledger::{DocumentState, LedgerRow};
+
+type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
+
+/// Proof for every `expect` below: these types are plain structs with string keys.
+const PLAIN: &str = "plain structs always serialise";
+
+/// Binds the columns of `collection` in the order of the schema.
+pub(super) fn bind_collection(query: Query, collection: &Collection) -> Query {
+    query
+        .bind(collection.name.to_string())
+        .bind(to_string(&collection.settings).expect(PLAIN))
+        .bind(collection.language.clone())
+        .bind(collection.sparse.as_ref().map(|sparse| to_string(sparse).expect(PLAIN)))
+        .bind(collection.created_ms)
+}
+
+/// Reads a row of `collection`.
+pub(super) fn collection(row: &SqliteRow) -> sqlx::Result<Collection> {
+    Ok(Collection {
+        name: parsed(row, "name")?,
+        settings: decoded(row, "settings", |json| from_str(json))?,
+        language: row.try_get("language")?,
+        sparse: optional(row, "sparse", |json| from_str(json))?,
+        created_ms: row.try_get("created_ms")?,
+    })
+}
+
+/// Binds the columns of `document` in the order of the schema.
+pub(super) fn bind_document(query: Query, name: &CollectionName, row: &LedgerRow) -> Query {
+    let (state, reason) = match &row.state {
+        DocumentState::Indexed => ("indexed", None),
+        DocumentState::Rejected(reason) => ("rejected", Some(reason.clone())),
+        DocumentState::Failed(reason) => ("failed", Some(reason.clone())),
+    };
+    query
+        .bind(name.to_string())
+        .bind(row.uri.clone())
+        .bind(row.document.to_string())
+        .bind(row.etag.clone())
+        .bind(row.content.as_ref().map(|content| content.as_str().to_owned()))
+        .bind(row.settings.clone())
+        .bind(state)
+        .bind(reason)
+        .bind(row.format.map(Format::as_str))
+        .bind(row.title.clone())
+        .bind(i64::from(row.chunks))
+        .bind(i64::from(row.pages))
+        // No object has 2^63 bytes.
+        .bind(i64::try_from(row.bytes).unwrap_or(i64::MAX))
+        .bind(row.updated_ms)
+}
+
+/// Reads a row of `document`.
+pub(super) fn document(row: &SqliteRow) -> sqlx::Result<LedgerRow> {
+    let reason = || row.try_get::<String, _>("reason");
+    let state = match row.try_get("state")? {
+        "indexed" => DocumentState::Indexed,
+        "rejected" => DocumentState::Rejected(reason()?),
+        "failed" => DocumentState::Failed(reason()?),
+        other => return Err(unknown("state", other)),
+    };
+    Ok(LedgerRow {
+        document: parsed(row, "id")?,
+        uri: row.try_get("uri")?,
+        etag: row.try_get("etag")?,
+        content: row.try_get::<Option<String>, _>("content")?.map(ContentHash::from_stored),
+        settings: row.try_get("settings")?,
+        state,
+        format: optional(row, "format", |name| {
+            Format::from_name(name).ok_or_else(|| format!("unknown format `{name}`"))
+        })?,
+        title: row.try_get("title")?,
+        chunks: number(row, "chunks")?,
+        pages: number(row, "pages")?,
+        bytes: number(row, "bytes")?,
+        updated_ms: row.try_get("updated_ms")?,
+    })
+}
+
+/// Binds the columns of `job` in the order of the schema.
+pub(super) fn bind_job(query: Query, job: &Job) -> Query {
+    let state = match job.state {
+        JobState::Queued => "queued",
+        JobState::Running => "running",
+        JobState::Done => "done",
+        JobState::Failed => "failed",
+        JobState::Cancelled => "cancelled",
+    };
+    query
+        .bind(job.id.to_string())
+        .bind(job.spec.collection.to_string())
+        .bind(to_string(&job.spec).expect(PLAIN))
+        .bind(state)
+        .bind(to_string(&job.report).expect(PLAIN))
+        .bind(job.error.clone())
+        .bind(job.created_ms)
+        .bind(job.updated_ms)
+}
+
+/// Reads a row of `job`.
+pub(super) fn job(row: &SqliteRow) -> sqlx::Result<Job> {
+    let state = match row.try_get("state")? {
+        "queued" => JobState::Queued,
+        "running" => JobState::Running,
+        "done" => JobState::Done,
+        "failed" => JobState::Failed,
+        "cancelled" => JobState::Cancelled,
+        other => return Err(unknown("state", other)),
+    };
+    Ok(Job {
+        id: parsed(row, "id")?,
+        spec: decoded(row, "spec", |json| from_str(json))?,
+        state,
+        report: decoded(row, "report", |json| from_str(json))?,
+        error: row.try_get("error")?,
+        created_ms: row.try_get("created_ms")?,
+        updated_ms: row.try_get("updated_ms")?,
+    })
+}
+
+fn decoded<T, E>(
+    row: &SqliteRow,
+    column: &str,
+    decode: impl FnOnce(&str) -> Result<T, E>,
+) -> sqlx::Result<T>
+where
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    decode(row.try_get(column)?).map_err(|source| broken(column, source))
+}
+
+fn optional<T, E>(
+    row: &SqliteRow,
+    column: &str,
+    decode: impl FnOnce(&str) -> Result<T, E>,
+) -> sqlx::Result<Option<T>>
+where
+    E: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let text: Option<&str> = row.try_get(column)?;
+    text.map(decode).transpose().map_err(|source| broken(column, source))
+}
+
+pub(super) fn parsed<T: FromStr<Err = vellum_core::Error>>(
+    row: &SqliteRow,
+    column: &str,
+) -> sqlx::Result<T> {
+    decoded(row, column, str::parse)
+}
+
+pub(super) fn number<T: TryFrom<i64, Error = std::num::TryFromIntError>>(
+    row: &SqliteRow,
+    column: &str,
+) -> sqlx::Result<T> {
+    let number: i64 = row.try_get(column)?;
+    T::try_from(number).map_err(|source| broken(column, source))
+}
+
+fn unknown(column: &str, value: &str) -> sqlx::Error {
+    broken(column, format!("unknown value `{value}`"))
+}
+
+fn broken(column: &str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> sqlx::Error {
+    sqlx::Error::ColumnDecode { index: column.to_owned(), source: source.into() }
+}

@@ -1,0 +1,7 @@
+//! What the adapters show from outside: the conformance suite of their port, and what only a real disk
+//! has, such as links, damage and other processes.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+
+mod folder;
+mod sqlite;

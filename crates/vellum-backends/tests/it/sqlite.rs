@@ -1,0 +1,182 @@
+//! The metadata file: conformance, reopening, files that cannot be used, size.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use vellum_backends::SqliteMetastore;
+use vellum_core::access::{Pass, Principal, Verb};
+use vellum_core::ids::CollectionName;
+use vellum_core::ledger::LedgerRow;
+use vellum_core::ports::Metastore;
+use vellum_core::testing::metastore::{metastore_suite, sample_collection, sample_row};
+use vellum_core::{ErrorKind, Retry};
+
+fn pass(collection: &str) -> Pass {
+    Pass::grant(&Principal::Owner, &collection.parse().unwrap(), Verb::Write).unwrap()
+}
+
+async fn open(folder: &Path) -> SqliteMetastore {
+    SqliteMetastore::open(folder.join("meta.db")).await.unwrap()
+}
+
+/// Runs SQL as another program would, through a connection of its own.
+async fn run(folder: &Path, sql: &'static str) -> sqlx::SqlitePool {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.join("meta.db"));
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+    pool
+}
+
+fn many(collection: &CollectionName, n: usize) -> Vec<LedgerRow> {
+    (0..n)
+        .map(|i| sample_row(collection, &format!("file:///docs/{:05}.txt", i * 7919 % n)))
+        .collect()
+}
+
+#[tokio::test]
+async fn conforms() {
+    let dir = tempfile::tempdir().unwrap();
+    metastore_suite(&open(dir.path()).await).await;
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.create_collection(&sample_collection("a")).await.unwrap();
+    let row = sample_row(pass("a").collection(), "file:///a.txt");
+    store.put_rows(&pass("a"), std::slice::from_ref(&row)).await.unwrap();
+    store.close().await;
+    assert_eq!(store.check().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["meta.db"], "closing leaves one file");
+
+    let store = open(dir.path()).await;
+    assert_eq!(store.collections().await.unwrap(), [sample_collection("a")]);
+    assert_eq!(store.rows(&pass("a"), "", None, 10).await.unwrap(), [row]);
+}
+
+#[tokio::test]
+async fn two_processes_see_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (open(dir.path()).await, open(dir.path()).await);
+    one.create_collection(&sample_collection("a")).await.unwrap();
+    let pass = pass("a");
+    let rows = many(pass.collection(), 200);
+    let (first, second) = rows.split_at(100);
+    let (a, b) = tokio::join!(one.put_rows(&pass, first), two.put_rows(&pass, second));
+    a.and(b).unwrap();
+    assert_eq!(two.totals(&pass).await.unwrap(), (200, 200));
+}
+
+#[tokio::test]
+async fn a_lock_that_is_not_released_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let other = run(dir.path(), "SELECT 1").await;
+    let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let error = store.create_collection(&sample_collection("a")).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Locked, Retry::Later));
+    assert!(error.message().contains("meta.db"), "{error}");
+    assert_eq!(store.collections().await.unwrap(), [], "reading goes on meanwhile");
+    held.rollback().await.unwrap();
+    store.create_collection(&sample_collection("a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_from_a_newer_version_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).await.close().await;
+    run(dir.path(), "INSERT INTO schema_version VALUES (7)").await.close().await;
+    let before = fs::read(dir.path().join("meta.db")).unwrap();
+    let error = SqliteMetastore::open(dir.path().join("meta.db")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooNew);
+    assert!(error.message().ends_with("has schema 7, this vellum knows 1"), "{error}");
+    assert_eq!(error.hint(), Some("upgrade vellum"));
+    assert_eq!(fs::read(dir.path().join("meta.db")).unwrap(), before);
+}
+
+#[tokio::test]
+async fn damage_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("meta.db");
+
+    fs::write(&path, "this is no database, though it is long enough to have a header".repeat(99))
+        .unwrap();
+    let error = SqliteMetastore::open(&path).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{}", error.full_message());
+    assert!(error.message().contains("meta.db") && error.hint().is_some(), "{error}");
+
+    fs::remove_file(&path).unwrap();
+    let store = open(dir.path()).await;
+    store.create_collection(&sample_collection("a")).await.unwrap();
+    store.put_rows(&pass("a"), &many(pass("a").collection(), 2000)).await.unwrap();
+    store.close().await;
+    let mut content = fs::read(&path).unwrap();
+    let end = content.len();
+    content[end / 4..].fill(0x5a);
+    fs::write(&path, content).unwrap();
+    let error = match SqliteMetastore::open(&path).await {
+        Ok(store) => store.rows(&pass("a"), "", None, usize::MAX).await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{}", error.full_message());
+}
+
+#[tokio::test]
+async fn values_that_no_version_wrote_are_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.create_collection(&sample_collection("a")).await.unwrap();
+    store.put_rows(&pass("a"), &many(pass("a").collection(), 1)).await.unwrap();
+    run(dir.path(), "UPDATE document SET state = 'odd'; UPDATE collection SET settings = '{'")
+        .await;
+    let row = store.rows(&pass("a"), "", None, 1).await.unwrap_err();
+    assert_eq!(row.kind(), ErrorKind::Corrupt);
+    assert!(row.full_message().contains("unknown value `odd`"), "{}", row.full_message());
+    assert_eq!(store.collections().await.unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = SqliteMetastore::open(dir.path().join("none/meta.db")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(error.message().contains("none/meta.db") && error.hint().is_some(), "{error}");
+}
+
+#[tokio::test]
+async fn ten_thousand_rows_are_paged_in_order() {
+    const N: usize = 10_000;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.create_collection(&sample_collection("a")).await.unwrap();
+    store.create_collection(&sample_collection("b")).await.unwrap();
+    for name in ["a", "b"] {
+        let pass = pass(name);
+        for batch in many(pass.collection(), N).chunks(1000) {
+            store.put_rows(&pass, batch).await.unwrap();
+        }
+    }
+    let started = Instant::now();
+    let mut uris: Vec<String> = Vec::new();
+    loop {
+        let after = uris.last().map(String::as_str);
+        let page = store.rows(&pass("a"), "file:///docs/", after, 100).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        uris.extend(page.into_iter().map(|row| row.uri));
+    }
+    let elapsed = started.elapsed();
+    assert_eq!(uris.len(), N);
+    assert!(uris.is_sorted_by(|a, b| a < b));
+    // Measured: 0.2 s. A plan that reads the collection for every page takes a hundred times longer.
+    assert!(elapsed < Duration::from_secs(3), "{elapsed:?}");
+    assert_eq!(store.totals(&pass("a")).await.unwrap(), (N as u64, N as u64));
+
+    let started = Instant::now();
+    store.delete_collection(&pass("a")).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert_eq!(store.totals(&pass("b")).await.unwrap().0, N as u64);
+}
