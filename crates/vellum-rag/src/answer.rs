@@ -1,0 +1,235 @@
+//! A question's way out: retrieve, diversify, answer, cite, verify.
+//!
+//! [`ask`] reads as that list. Without a language model the answer is extractive (see `extract`). When nothing
+//! relevant is found the answer says so and cites nothing.
+
+use crate::app::App;
+use crate::bm25::Analyser;
+use crate::extract::{self, Choice};
+use crate::mmr;
+use crate::search::{self, Hit, Mode, SearchRequest, Stopwatch, Timings};
+use tokio::sync::mpsc;
+use vellum_core::access::Pass;
+use vellum_core::filter::Filter;
+use vellum_core::ids::{ChunkId, DocumentId};
+use vellum_core::ports::{TextKind, WithVectors};
+use vellum_core::vector::Embedding;
+use vellum_core::{Error, ErrorKind, Result};
+
+/// Passages that are considered for each one that is used, so that diversification has a choice.
+const POOL_FACTOR: usize = 3;
+/// What a refusal says.
+const REFUSAL: &str = "The documents do not answer this question.";
+
+/// A question.
+#[derive(Debug, Clone)]
+pub struct AskRequest {
+    /// The words.
+    pub question: String,
+    /// Passages to answer from, >= 1.
+    pub top_k: usize,
+    /// Condition on the passages.
+    pub filter: Option<Filter>,
+}
+
+/// Where a part of an answer comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Citation {
+    /// Number in the answer's text, from 1.
+    pub n: usize,
+    /// The cited chunk.
+    pub chunk: ChunkId,
+    /// The cited document.
+    pub document: DocumentId,
+    /// File name.
+    pub source: String,
+    /// Uri of the document.
+    pub uri: String,
+    /// 1-based page; `None` where the format has none.
+    pub page: Option<u32>,
+    /// The cited text, verbatim.
+    pub text: String,
+    /// First character in the document's text.
+    pub start: usize,
+    /// One past the last character.
+    pub end: usize,
+    /// How well the text answers, about 0 to 1.
+    pub score: f32,
+    /// Share of the answer's sentence that the cited text supports, 0 to 1; 1 is verbatim.
+    pub support: f32,
+}
+
+/// An answer with its proof.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The text, with `[n]` where citation `n` applies.
+    pub text: String,
+    /// Whether the documents do not answer the question; then there are no citations.
+    pub refused: bool,
+    /// What wrote the text.
+    pub generator: &'static str,
+    /// Citations, by number.
+    pub citations: Vec<Citation>,
+    /// Time spent by stage.
+    pub timings: Timings,
+}
+
+/// A part of an answer, as it becomes known.
+#[derive(Debug, Clone)]
+pub enum AskEvent {
+    /// More text.
+    Delta(String),
+    /// A citation, after the text that it supports.
+    Citation(Citation),
+}
+
+/// Answers a question from the pass's collection; sends parts to `events` as they become known.
+///
+/// # Errors
+/// What [`search::search`] fails with; `Cancelled` when the receiver of `events` is gone.
+pub async fn ask(
+    app: &App,
+    pass: &Pass,
+    request: &AskRequest,
+    events: Option<&mpsc::Sender<AskEvent>>,
+) -> Result<Answer> {
+    let (hits, question, mut timings) = retrieve(app, pass, request).await?;
+    let mut watch = Stopwatch::start(app);
+    let choices = choose_sentences(app, pass, request, &hits, question.as_ref()).await?;
+    let citations = cite(&hits, &choices);
+    verify(&hits, &choices, &citations)?;
+    watch.lap("generate");
+    timings.append(&mut watch.laps);
+    let answer = compose_answer(&hits, &choices, citations, timings);
+    if let Some(events) = events {
+        stream(&answer, events).await?;
+    }
+    Ok(answer)
+}
+
+/// Returns diverse passages, best first, with the question's vector.
+async fn retrieve(
+    app: &App,
+    pass: &Pass,
+    request: &AskRequest,
+) -> Result<(Vec<Hit>, Option<Embedding>, Timings)> {
+    let wanted = request.top_k.max(1);
+    let search = SearchRequest {
+        query: request.question.clone(),
+        top_k: (wanted * POOL_FACTOR).min(search::MAX_TOP_K),
+        mode: Mode::Hybrid,
+        filter: request.filter.clone(),
+    };
+    let found = search::search(app, pass, &search, WithVectors::Yes).await?;
+    let hits = diversify(found.hits, app.settings.retrieval.mmr_lambda, wanted);
+    Ok((hits, found.query_vector, found.timings))
+}
+
+/// Orders hits by marginal relevance and keeps the best; relevance is the fused score, scaled to 0..1.
+fn diversify(mut hits: Vec<Hit>, lambda: f32, wanted: usize) -> Vec<Hit> {
+    let best = hits.first().map_or(1.0, |hit| hit.score).max(f32::MIN_POSITIVE);
+    let candidates: Option<Vec<(f32, &Embedding)>> =
+        hits.iter().map(|hit| Some((hit.score / best, hit.dense.as_ref()?))).collect();
+    let Some(candidates) = candidates else {
+        hits.truncate(wanted);
+        return hits;
+    };
+    let order = mmr::select(&candidates, lambda, wanted);
+    order
+        .into_iter()
+        .enumerate()
+        .map(|(index, at)| Hit { rank: index + 1, ..hits[at].clone() })
+        .collect()
+}
+
+async fn choose_sentences(
+    app: &App,
+    pass: &Pass,
+    request: &AskRequest,
+    hits: &[Hit],
+    question: Option<&Embedding>,
+) -> Result<Vec<Choice>> {
+    let Some(question) = question else { return Ok(Vec::new()) };
+    let collection = crate::collections::get(app, pass).await?;
+    let analyser = Analyser::new(search::analyser_language(&collection));
+    let candidates = extract::candidates(&request.question, hits, &analyser);
+    let texts: Vec<String> = candidates
+        .iter()
+        .map(|c| hits[c.hit].chunk.text[c.span.start..c.span.end].to_owned())
+        .collect();
+    let embeddings = app.embedder.embed(&texts, TextKind::Query).await?;
+    Ok(extract::choose(question, hits, &candidates, &embeddings))
+}
+
+fn cite(hits: &[Hit], choices: &[Choice]) -> Vec<Citation> {
+    let citation = |(index, choice): (usize, &Choice)| {
+        let chunk = &hits[choice.candidate.hit].chunk;
+        let span = choice.candidate.span;
+        let (start, end) = chunk.char_range(span);
+        Citation {
+            n: index + 1,
+            chunk: chunk.id,
+            document: chunk.document,
+            source: chunk.source.clone(),
+            uri: chunk.uri.clone(),
+            page: chunk.page_at(span.start),
+            text: chunk.text[span.start..span.end].to_owned(),
+            start,
+            end,
+            score: choice.score,
+            support: 1.0,
+        }
+    };
+    choices.iter().enumerate().map(citation).collect()
+}
+
+/// Fails unless every citation is verbatim text of its chunk, at the place it names.
+fn verify(hits: &[Hit], choices: &[Choice], citations: &[Citation]) -> Result<()> {
+    for (choice, citation) in choices.iter().zip(citations) {
+        let chunk = &hits[choice.candidate.hit].chunk;
+        let cited: String = chunk
+            .text
+            .chars()
+            .skip(citation.start - chunk.char_start)
+            .take(citation.end - citation.start)
+            .collect();
+        if cited != citation.text {
+            let message = format!("citation {} does not match `{}`", citation.n, citation.uri);
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
+    }
+    Ok(())
+}
+
+fn compose_answer(
+    hits: &[Hit],
+    choices: &[Choice],
+    citations: Vec<Citation>,
+    timings: Timings,
+) -> Answer {
+    let sentence = |(choice, citation): (&Choice, &Citation)| {
+        let text = &hits[choice.candidate.hit].chunk.text;
+        format!("{} [{}]", extract::readable(text, &choice.candidate), citation.n)
+    };
+    let refused = citations.is_empty();
+    let text = if refused {
+        REFUSAL.to_owned()
+    } else {
+        choices.iter().zip(&citations).map(sentence).collect::<Vec<_>>().join("\n")
+    };
+    Answer { text, refused, generator: "extractive", citations, timings }
+}
+
+/// Sends the answer line by line, each with the citation it ends with.
+async fn stream(answer: &Answer, events: &mpsc::Sender<AskEvent>) -> Result<()> {
+    let gone = |_| Error::new(ErrorKind::Cancelled, "the reader of the answer is gone");
+    let mut citations = answer.citations.iter();
+    for (index, line) in answer.text.split('\n').enumerate() {
+        let lead = if index == 0 { "" } else { "\n" };
+        events.send(AskEvent::Delta(format!("{lead}{line}"))).await.map_err(gone)?;
+        if let Some(citation) = citations.next() {
+            events.send(AskEvent::Citation(citation.clone())).await.map_err(gone)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! Everything the product needs from the world, gathered by the composition root.
+
+use crate::jobs::Jobs;
+use std::sync::Arc;
+use vellum_core::collection::{IndexSettings, SplitterSettings};
+use vellum_core::ports::{Clock, Converter, Embedder, Metastore, ObjectStore, VectorStore};
+
+/// The ports and the settings. Cheap to share as `Arc<App>`; constructed only by `compose`.
+pub struct App {
+    /// Where documents come from.
+    pub objects: Arc<dyn ObjectStore>,
+    /// Bytes to documents.
+    pub converter: Arc<dyn Converter>,
+    /// Texts to vectors.
+    pub embedder: Arc<dyn Embedder>,
+    /// Chunks and vectors.
+    pub vectors: Arc<dyn VectorStore>,
+    /// Collections, ledger, jobs.
+    pub metastore: Arc<dyn Metastore>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Settings of the product.
+    pub settings: Settings,
+    /// Jobs of this process.
+    pub jobs: Jobs,
+}
+
+/// Settings of the product, resolved.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How documents of new collections are cut.
+    pub splitter: SplitterSettings,
+    /// Analyser language of new collections; `None` means detect from the documents.
+    pub language: Option<String>,
+    /// Ingestion bounds.
+    pub ingest: IngestSettings,
+    /// Retrieval.
+    pub retrieval: RetrievalSettings,
+}
+
+/// Bounds of ingestion.
+#[derive(Debug, Clone)]
+pub struct IngestSettings {
+    /// Documents worked on at a time, >= 1.
+    pub concurrency: usize,
+    /// Largest source object in bytes; larger ones are rejected.
+    pub max_document_bytes: u64,
+    /// Bytes of source objects held in memory at a time; at least `max_document_bytes`.
+    pub memory_budget: u64,
+}
+
+/// How legs are searched and fused.
+#[derive(Debug, Clone)]
+pub struct RetrievalSettings {
+    /// Results asked of each leg, >= 1.
+    pub leg_limit: usize,
+    /// Weight of the dense leg in fusion, >= 0.
+    pub dense_weight: f32,
+    /// Weight of the sparse leg in fusion, >= 0.
+    pub sparse_weight: f32,
+    /// Trade of relevance (1) against diversity (0) when choosing passages for an answer.
+    pub mmr_lambda: f32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            splitter: SplitterSettings { max_tokens: 256, overlap_tokens: 0 },
+            language: None,
+            ingest: IngestSettings {
+                concurrency: 4,
+                max_document_bytes: 256 << 20,
+                memory_budget: 512 << 20,
+            },
+            retrieval: RetrievalSettings {
+                leg_limit: 100,
+                dense_weight: 1.0,
+                sparse_weight: 1.0,
+                mmr_lambda: 0.8,
+            },
+        }
+    }
+}
+
+impl App {
+    /// Returns the index settings that a collection created now would get.
+    pub fn index_settings(&self) -> IndexSettings {
+        let info = self.embedder.info();
+        IndexSettings {
+            converter: self.converter.version().to_owned(),
+            splitter: SplitterSettings {
+                max_tokens: self.settings.splitter.max_tokens.min(info.max_tokens),
+                overlap_tokens: self.settings.splitter.overlap_tokens,
+            },
+            embedder: info.name.clone(),
+            embedder_digest: info.digest.clone(),
+            dim: info.dim,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The extractive answerer: picks the sentences that answer best, or finds that nothing does.
+//!
+//! Steps: units of the passages -> a short list by shared words -> embeddings of the short list -> score ->
+//! the best, and others that nearly equal it without repeating it. A sentence's score mixes its cosine
+//! with the question, the share of the question's information (inverse document frequency over
+//! the retrieved passages) that its words cover, and the relevance of its passage.
+//!
+//! The text of an answer is always verbatim document text; nothing is generated.
+
+use crate::bm25::Analyser;
+use crate::search::Hit;
+use crate::units::{self, UnitKind};
+use std::collections::{HashMap, HashSet};
+use vellum_core::document::Span;
+use vellum_core::vector::Embedding;
+
+/// Sentences that are embedded for one answer; bounds its cost to about 30 ms on two cores.
+const SHORT_LIST: usize = 48;
+/// Shortest sentence that can be an answer, in words.
+const MIN_WORDS: usize = 3;
+/// Most sentences in an answer.
+const MAX_SENTENCES: usize = 3;
+/// A further sentence must reach this share of the best one's score.
+const NEAR_BEST: f32 = 0.88;
+/// A further sentence this close to a chosen one repeats it.
+const SAME: f32 = 0.92;
+/// Weight of a sentence's cosine with the question.
+const W_SENTENCE: f32 = 0.45;
+/// Weight of the share of the question's words.
+const W_WORDS: f32 = 0.35;
+/// Weight of the passage's cosine with the question.
+const W_PASSAGE: f32 = 0.20;
+/// Below this score nothing is an answer. Chosen on the handbook questions (see `eval/handbook`): refuses
+/// what nothing answers at the least cost in answers.
+const REFUSE_BELOW: f32 = 0.43;
+
+/// A sentence that may answer.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Index of its passage among the hits.
+    pub hit: usize,
+    /// Its bytes in the passage's text.
+    pub span: Span,
+    /// What it is.
+    pub kind: UnitKind,
+    /// Share of the question's information that its words cover, in [0, 1].
+    pub coverage: f32,
+}
+
+/// A chosen sentence.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// The sentence.
+    pub candidate: Candidate,
+    /// Its score, about 0 to 1.
+    pub score: f32,
+}
+
+/// Returns the short list of sentences to embed, in order of passage and position.
+pub fn candidates(question: &str, hits: &[Hit], analyser: &Analyser) -> Vec<Candidate> {
+    let weights = information(question, hits, analyser);
+    let total: f32 = weights.values().sum();
+    let mut found = Vec::new();
+    for (index, hit) in hits.iter().enumerate() {
+        let text = &hit.chunk.text;
+        for unit in units::units(text) {
+            let sentence = &text[unit.span.start..unit.span.end];
+            if !can_answer(sentence, hit) {
+                continue;
+            }
+            let terms: HashSet<String> = analyser.terms(sentence).into_iter().collect();
+            let covered: f32 = terms.iter().filter_map(|term| weights.get(term)).sum();
+            let coverage = if total > 0.0 { covered / total } else { 0.0 };
+            found.push(Candidate { hit: index, span: unit.span, kind: unit.kind, coverage });
+        }
+    }
+    if found.len() > SHORT_LIST {
+        // Words first; among equals the better passage.
+        let mut order: Vec<usize> = (0..found.len()).collect();
+        order.sort_by(|a, b| found[*b].coverage.total_cmp(&found[*a].coverage).then(a.cmp(b)));
+        let keep: HashSet<usize> = order.into_iter().take(SHORT_LIST).collect();
+        let mut index = 0;
+        found.retain(|_| {
+            index += 1;
+            keep.contains(&(index - 1))
+        });
+    }
+    found
+}
+
+/// Whether a unit says something: long enough, not a heading, not a question.
+fn can_answer(sentence: &str, hit: &Hit) -> bool {
+    let words =
+        sentence.split_whitespace().filter(|w| w.chars().any(char::is_alphanumeric)).count();
+    let bare = sentence.trim_start_matches(['#', ' ']);
+    let is_heading = hit.chunk.headings.iter().any(|heading| heading == bare)
+        || hit.chunk.title.as_deref() == Some(bare);
+    let is_dense = sentence.chars().any(|c| ('\u{3040}'..='\u{9fff}').contains(&c));
+    (words >= MIN_WORDS || is_dense) && !is_heading && !sentence.ends_with(['?', '？'])
+}
+
+/// Returns how much each term of the question tells, by its rarity among the passages.
+fn information(question: &str, hits: &[Hit], analyser: &Analyser) -> HashMap<String, f32> {
+    let passages: Vec<HashSet<String>> =
+        hits.iter().map(|hit| analyser.terms(&hit.chunk.text).into_iter().collect()).collect();
+    let n = passages.len() as f32;
+    let terms: HashSet<String> = analyser.terms(question).into_iter().collect();
+    terms
+        .into_iter()
+        .map(|term| {
+            let df = passages.iter().filter(|passage| passage.contains(&term)).count() as f32;
+            let idf = (1.0 + (n - df + 0.5) / (df + 0.5)).ln();
+            (term, idf)
+        })
+        .collect()
+}
+
+/// Returns the sentences that answer, best first; empty when none is good enough.
+///
+/// `embeddings` are those of `candidates`, in order. O(candidates * dim).
+pub fn choose(
+    question: &Embedding,
+    hits: &[Hit],
+    candidates: &[Candidate],
+    embeddings: &[Embedding],
+) -> Vec<Choice> {
+    let score = |index: usize| {
+        let candidate = &candidates[index];
+        let passage = hits[candidate.hit].dense.as_ref().map_or(0.0, |v| v.cosine(question));
+        W_SENTENCE * embeddings[index].cosine(question)
+            + W_WORDS * candidate.coverage
+            + W_PASSAGE * passage
+    };
+    let mut order: Vec<(usize, f32)> = (0..candidates.len()).map(|i| (i, score(i))).collect();
+    order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let mut chosen: Vec<usize> = Vec::new();
+    let mut choices = Vec::new();
+    let Some(&(_, best)) = order.first() else { return choices };
+    for (index, score) in order {
+        if score < REFUSE_BELOW.max(best * NEAR_BEST) || choices.len() == MAX_SENTENCES {
+            break;
+        }
+        let repeats = |other: &usize| embeddings[*other].cosine(&embeddings[index]) > SAME;
+        if !chosen.iter().any(repeats) {
+            chosen.push(index);
+            choices.push(Choice { candidate: candidates[index].clone(), score });
+        }
+    }
+    choices
+}
+
+/// Returns a unit as a reader wants it: one line; a table row with its header cells.
+pub fn readable(chunk_text: &str, candidate: &Candidate) -> String {
+    let text = &chunk_text[candidate.span.start..candidate.span.end];
+    match candidate.kind {
+        UnitKind::Sentence => {
+            let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            line.trim_start_matches(['-', '*', '•', '#', ' ']).to_owned()
+        }
+        UnitKind::TableRow => {
+            let header = table_header(chunk_text, candidate.span);
+            let cells = cells(text);
+            match header {
+                Some(header) if header.len() == cells.len() => header
+                    .iter()
+                    .zip(&cells)
+                    .filter(|(_, cell)| !cell.is_empty())
+                    .map(|(name, cell)| {
+                        if name.is_empty() { (*cell).to_owned() } else { format!("{name}: {cell}") }
+                    })
+                    .collect::<Vec<_>>()
+                    .join("; "),
+                _ => cells.join(", "),
+            }
+        }
+    }
+}
+
+fn cells(row: &str) -> Vec<&str> {
+    row.trim().trim_matches('|').split('|').map(str::trim).collect()
+}
+
+/// Returns the cells of the first row of the table that holds `row`; `None` when it is that row.
+fn table_header(text: &str, row: Span) -> Option<Vec<&str>> {
+    let mut header = None;
+    for line in text[..row.start].lines().rev() {
+        let line = line.trim();
+        if !line.starts_with('|') {
+            break;
+        }
+        header = Some(line);
+    }
+    header.map(cells)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_with_their_header() {
+        let text = "Prices\n\n| Item | Price |\n| --- | --- |\n| TW-210 | 89 EUR |";
+        let start = text.find("| TW").unwrap();
+        let span = Span { start, end: text.len() };
+        let row = Candidate { hit: 0, span, kind: UnitKind::TableRow, coverage: 0.0 };
+        assert_eq!(readable(text, &row), "Item: TW-210; Price: 89 EUR");
+        let line = Candidate { span: Span { start: 0, end: 6 }, kind: UnitKind::Sentence, ..row };
+        assert_eq!(readable("- a\n b", &line), "a b");
+    }
+}

@@ -1,0 +1,26 @@
+//! The product: what happens, in which order. It knows the ports of `vellum-core` and no adapter.
+//!
+//! - [`ingest`](jobs::start): source -> plan -> convert -> split -> embed -> upsert -> commit.
+//! - [`search`](search::search) and [`ask`](answer::ask): question -> legs -> fuse -> diversify -> cite.
+//! - [`collections`]: made on first use, shown, deleted.
+//! - Pure parts: [`units`], [`split`], [`bm25`], [`fuse`], [`mmr`], [`plan`], [`extract`].
+//!
+//! Invariants: no adapter and no clock here; every read and write takes a `Pass`; every queue is
+//! bounded; evaluation calls the same [`search`](search::search) that users do.
+
+pub mod answer;
+pub mod app;
+pub mod bm25;
+pub mod collections;
+pub mod documents;
+pub mod eval;
+pub mod extract;
+pub mod fuse;
+mod ingest;
+pub mod jobs;
+pub mod language;
+pub mod mmr;
+pub mod plan;
+pub mod search;
+pub mod split;
+pub mod units;

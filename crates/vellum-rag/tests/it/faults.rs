@@ -1,0 +1,216 @@
+//! R2 in small: every write of a sync is made to fail in turn; running again always heals.
+
+use crate::world::{World, pass, run_job, sync};
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use vellum_core::access::Pass;
+use vellum_core::chunk::Chunk;
+use vellum_core::collection::{Collection, SparseSettings};
+use vellum_core::error::{Error, ErrorKind, Result};
+use vellum_core::filter::Filter;
+use vellum_core::ids::{ChunkId, CollectionName, DocumentId, JobId};
+use vellum_core::job::{Job, JobState};
+use vellum_core::ledger::LedgerRow;
+use vellum_core::ports::{
+    Leg, Metastore, Point, ScoredId, StoreSpec, StoredChunk, VectorStore, WithVectors,
+};
+use vellum_core::testing::MemoryMetastore;
+use vellum_core::testing::vector_store::MemoryVectorStore;
+use vellum_core::vector::SparseVector;
+use vellum_rag::collections;
+
+/// Fails the call at which the fuse burns down, and every one after it until it is reset.
+fn burn(fuse: &AtomicI64) -> Result<()> {
+    let left = fuse.load(Ordering::SeqCst);
+    if left < 0 {
+        return Ok(());
+    }
+    if left == 0 {
+        return Err(Error::new(ErrorKind::NoSpace, "write: no space left on device"));
+    }
+    fuse.store(left - 1, Ordering::SeqCst);
+    Ok(())
+}
+
+pub(crate) struct FaultyVectors {
+    pub(crate) inner: Arc<MemoryVectorStore>,
+    pub(crate) fuse: Arc<AtomicI64>,
+}
+
+#[async_trait]
+impl VectorStore for FaultyVectors {
+    async fn create(&self, pass: &Pass, spec: StoreSpec) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.create(pass, spec).await
+    }
+    async fn drop_collection(&self, pass: &Pass) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.drop_collection(pass).await
+    }
+    async fn upsert(&self, pass: &Pass, points: Vec<Point>) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.upsert(pass, points).await
+    }
+    async fn update_sparse(
+        &self,
+        pass: &Pass,
+        vectors: Vec<(ChunkId, SparseVector)>,
+    ) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.update_sparse(pass, vectors).await
+    }
+    async fn delete_document(&self, pass: &Pass, id: DocumentId, keep: &[ChunkId]) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.delete_document(pass, id, keep).await
+    }
+    async fn search(&self, pass: &Pass, leg: &Leg) -> Result<Vec<ScoredId>> {
+        self.inner.search(pass, leg).await
+    }
+    async fn fetch(
+        &self,
+        pass: &Pass,
+        ids: &[ChunkId],
+        with: WithVectors,
+    ) -> Result<Vec<StoredChunk>> {
+        self.inner.fetch(pass, ids, with).await
+    }
+    async fn scan(
+        &self,
+        pass: &Pass,
+        after: Option<ChunkId>,
+        limit: usize,
+        filter: Option<&Filter>,
+    ) -> Result<Vec<Chunk>> {
+        self.inner.scan(pass, after, limit, filter).await
+    }
+    async fn count(&self, pass: &Pass) -> Result<u64> {
+        self.inner.count(pass).await
+    }
+    async fn flush(&self, pass: &Pass) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.flush(pass).await
+    }
+    async fn optimize(&self, pass: &Pass) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.optimize(pass).await
+    }
+    async fn check(&self) -> Result<()> {
+        self.inner.check().await
+    }
+}
+
+pub(crate) struct FaultyMetastore {
+    pub(crate) inner: Arc<MemoryMetastore>,
+    pub(crate) fuse: Arc<AtomicI64>,
+}
+
+#[async_trait]
+impl Metastore for FaultyMetastore {
+    async fn create_collection(&self, collection: &Collection) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.create_collection(collection).await
+    }
+    async fn collection(&self, name: &CollectionName) -> Result<Option<Collection>> {
+        self.inner.collection(name).await
+    }
+    async fn collections(&self) -> Result<Vec<Collection>> {
+        self.inner.collections().await
+    }
+    async fn settle_sparse(&self, pass: &Pass, sparse: Option<&SparseSettings>) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.settle_sparse(pass, sparse).await
+    }
+    async fn delete_collection(&self, pass: &Pass) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.delete_collection(pass).await
+    }
+    async fn put_rows(&self, pass: &Pass, rows: &[LedgerRow]) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.put_rows(pass, rows).await
+    }
+    async fn delete_rows(&self, pass: &Pass, documents: &[DocumentId]) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.delete_rows(pass, documents).await
+    }
+    async fn rows(
+        &self,
+        pass: &Pass,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<LedgerRow>> {
+        self.inner.rows(pass, prefix, after, limit).await
+    }
+    async fn totals(&self, pass: &Pass) -> Result<(u64, u64)> {
+        self.inner.totals(pass).await
+    }
+    async fn find_document(&self, id: DocumentId) -> Result<Option<(CollectionName, LedgerRow)>> {
+        self.inner.find_document(id).await
+    }
+    async fn put_job(&self, job: &Job) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.put_job(job).await
+    }
+    async fn job(&self, id: JobId) -> Result<Option<Job>> {
+        self.inner.job(id).await
+    }
+    async fn jobs(&self, limit: usize) -> Result<Vec<Job>> {
+        self.inner.jobs(limit).await
+    }
+    async fn check(&self) -> Result<()> {
+        self.inner.check().await
+    }
+}
+
+/// Two states of a source: the second changes, removes and adds.
+fn stage(world: &World, stage: usize) {
+    if stage == 0 {
+        for n in 0..4 {
+            world.put(&format!("{n}.txt"), &format!("Version one of document {n}. It says {n}."));
+        }
+    } else {
+        world.put("1.txt", "Version two of document one. It is longer now. Much longer.");
+        world.remove("2.txt");
+        world.put("9.txt", "A document that came later.");
+    }
+}
+
+#[tokio::test]
+async fn r2_any_write_may_fail_and_the_next_run_heals() {
+    let clean = World::new();
+    stage(&clean, 0);
+    sync(&clean.app()).await;
+    stage(&clean, 1);
+    sync(&clean.app()).await;
+    let expected = (clean.contents().await, sparse(&clean).await);
+
+    let mut failures = 0;
+    for nth in 0.. {
+        let world = World::new();
+        stage(&world, 0);
+        world.fuse.store(nth, Ordering::SeqCst);
+        let first = run_job(&world.app(), false).await;
+        world.fuse.store(-1, Ordering::SeqCst);
+        let first_ended_well = matches!(&first, Ok(job) if job.state == JobState::Done);
+        sync(&world.app()).await;
+        stage(&world, 1);
+        world.fuse.store(nth, Ordering::SeqCst);
+        let second = run_job(&world.app(), false).await;
+        world.fuse.store(-1, Ordering::SeqCst);
+        let second_ended_well = matches!(&second, Ok(job) if job.state == JobState::Done);
+        let healed = sync(&world.app()).await;
+        assert!(healed.failed.is_empty() && healed.rejected.is_empty());
+        assert_eq!((world.contents().await, sparse(&world).await), expected, "write {nth} failed");
+        if first_ended_well && second_ended_well {
+            break;
+        }
+        failures += 1;
+    }
+    assert!(failures >= 8, "only {failures} writes were visited");
+}
+
+async fn sparse(world: &World) -> Option<String> {
+    let collection = collections::get(&world.app(), &pass()).await.unwrap();
+    collection.sparse.map(|sparse| format!("{sparse:?}"))
+}

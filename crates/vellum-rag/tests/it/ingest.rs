@@ -1,0 +1,174 @@
+//! What a sync does to a collection.
+
+use crate::world::{SOURCE, World, pass, run_job, sync};
+use vellum_core::ErrorKind;
+use vellum_core::job::JobState;
+use vellum_core::ports::{Metastore, VectorStore};
+use vellum_rag::{collections, jobs};
+
+fn sample() -> World {
+    let world = World::new();
+    world.put("a.txt", "The pump runs at night. It stops in the morning.");
+    world.put("b.txt", "Leave is 25 days a year. It must be asked for.");
+    world.put("sub/c.txt", "The alarm rings twice.\u{c}Page two says more about the alarm.");
+    world
+}
+
+#[tokio::test]
+async fn a_second_sync_writes_and_embeds_nothing() {
+    let world = sample();
+    let app = world.app();
+    let first = sync(&app).await;
+    assert_eq!((first.added, first.listed, first.pages > 0), (3, 3, true));
+    let (contents, embedded) = (world.contents().await, world.embedder.n_embedded());
+    let second = sync(&app).await;
+    assert_eq!((second.unchanged, second.added, second.chunks), (3, 0, 0));
+    assert_eq!((world.contents().await, world.embedder.n_embedded()), (contents, embedded));
+}
+
+#[tokio::test]
+async fn changes_and_removals_are_followed() {
+    let world = sample();
+    let app = world.app();
+    sync(&app).await;
+    world.put("a.txt", "The pump was replaced.");
+    world.remove("b.txt");
+    world.put("d.txt", "A new document.");
+    let report = sync(&app).await;
+    assert_eq!((report.added, report.updated, report.unchanged, report.removed), (1, 1, 1, 1));
+    let texts: Vec<String> = world.contents().await.into_values().collect();
+    assert!(texts.iter().any(|text| text.contains("replaced")));
+    assert!(!texts.iter().any(|text| text.contains("at night") || text.contains("25 days")));
+    // The same documents ingested from nothing give the same collection.
+    let fresh = World { objects: world.objects.clone(), ..World::new() };
+    sync(&fresh.app()).await;
+    assert_eq!(fresh.contents().await, world.contents().await);
+    let digest = collections::digest(&app, &pass()).await.unwrap();
+    assert_eq!(digest, collections::digest(&fresh.app(), &pass()).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_same_content_under_a_new_marker_is_unchanged() {
+    let world = sample();
+    let app = world.app();
+    sync(&app).await;
+    let embedded = world.embedder.n_embedded();
+    world.put("a.txt", "The pump runs at night. It stops in the morning.");
+    let report = sync(&app).await;
+    assert_eq!((report.unchanged, report.updated), (3, 0));
+    assert_eq!(world.embedder.n_embedded(), embedded);
+}
+
+#[tokio::test]
+async fn one_bad_document_stops_nobody() {
+    let world = sample();
+    world.objects.put(&format!("{SOURCE}bad.txt"), vec![0xff, 0xfe, 0x00]);
+    world.put("empty.txt", "");
+    world.objects.put_unreadable(&format!("{SOURCE}locked.txt"), "permission denied");
+    let app = world.app();
+    let report = sync(&app).await;
+    assert_eq!((report.added, report.rejected.len(), report.failed.len()), (3, 2, 1));
+    assert!(report.rejected.iter().all(|refusal| !refusal.reason.is_empty()));
+    let again = sync(&app).await;
+    assert_eq!((again.unchanged, again.rejected.len(), again.failed.len()), (3, 2, 1));
+}
+
+#[tokio::test]
+async fn a_document_that_becomes_unreadable_loses_its_old_text() {
+    let world = sample();
+    let app = world.app();
+    sync(&app).await;
+    world.objects.put(&format!("{SOURCE}a.txt"), vec![0xff, 0xfe, 0x00]);
+    sync(&app).await;
+    assert!(!world.contents().await.into_values().any(|text| text.contains("pump")));
+}
+
+#[tokio::test]
+async fn an_unreadable_folder_is_not_a_removal() {
+    let world = sample();
+    let app = world.app();
+    sync(&app).await;
+    world.remove("sub/c.txt");
+    world.objects.put_unreadable(&format!("{SOURCE}sub/"), "permission denied");
+    let report = sync(&app).await;
+    assert_eq!((report.removed, report.failed.len()), (0, 1));
+    assert!(world.contents().await.into_values().any(|text| text.contains("alarm")));
+}
+
+#[tokio::test]
+async fn mass_removal_needs_prune() {
+    let world = World::new();
+    for n in 0..30 {
+        world.put(&format!("{n}.txt"), &format!("Document number {n} is here."));
+    }
+    let app = world.app();
+    sync(&app).await;
+    for n in 1..30 {
+        world.remove(&format!("{n}.txt"));
+    }
+    let held = sync(&app).await;
+    assert_eq!((held.removed, held.warnings.len()), (0, 1), "{:?}", held.warnings);
+    assert_eq!(run_job(&app, true).await.unwrap().report.removed, 29);
+    assert_eq!(world.contents().await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_language_and_mean_length_are_settled_once() {
+    let world = World::new();
+    for n in 0..5 {
+        world.put(
+            &format!("{n}.txt"),
+            &format!(
+                "Die Häuser der Stadt Nummer {n} werden im nächsten Jahr vollständig erneuert."
+            ),
+        );
+    }
+    let app = world.app();
+    sync(&app).await;
+    let collection = collections::get(&app, &pass()).await.unwrap();
+    let sparse = collection.sparse.unwrap();
+    assert_eq!((sparse.language.as_deref(), sparse.chunks), (Some("de"), 5));
+    world.put("new.txt", "Ein weiteres kurzes Dokument über die Stadt und ihre Häuser.");
+    sync(&app).await;
+    let later = collections::get(&app, &pass()).await.unwrap().sparse.unwrap();
+    assert_eq!(later.avg_len.to_bits(), sparse.avg_len.to_bits());
+}
+
+#[tokio::test]
+async fn one_writer_at_a_time_and_cancel() {
+    let world = sample();
+    let app = world.app();
+    let held = app.jobs.exclusive(pass().collection()).unwrap();
+    let refused = jobs::start(&app, &pass(), SOURCE, false).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    drop(held);
+    let (id, mut watcher) = jobs::start(&app, &pass(), SOURCE, false).await.unwrap();
+    jobs::cancel(&app, id).await.unwrap();
+    let state = watcher.wait_for(|p| p.job.state.is_final()).await.unwrap().job.state;
+    assert!(matches!(state, JobState::Cancelled | JobState::Done));
+    assert_eq!(jobs::get(&app, id).await.unwrap().state, state);
+    sync(&app).await;
+    assert_eq!(world.contents().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_deleted_collection_is_gone() {
+    let world = sample();
+    let app = world.app();
+    sync(&app).await;
+    collections::delete(&app, &pass()).await.unwrap();
+    assert_eq!(collections::get(&app, &pass()).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(world.metastore.collections().await.unwrap().is_empty());
+    assert!(world.vectors.count(&pass()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_job_left_running_is_marked_at_the_next_start() {
+    let world = sample();
+    let app = world.app();
+    let mut job = run_job(&app, false).await.unwrap();
+    job.state = JobState::Running;
+    world.metastore.put_job(&job).await.unwrap();
+    jobs::recover(&app).await.unwrap();
+    assert_eq!(jobs::get(&app, job.id).await.unwrap().state, JobState::Failed);
+}

@@ -1,0 +1,95 @@
+//! A product over in-memory ports, with handles to turn.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use vellum_core::access::{Pass, Principal, Verb};
+use vellum_core::error::{Error, ErrorKind, Result};
+use vellum_core::job::{Job, Report};
+use vellum_core::ports::{Converter, Embedder, Metastore, ObjectStore, VectorStore};
+use vellum_core::testing::vector_store::MemoryVectorStore;
+use vellum_core::testing::{
+    HashEmbedder, ManualClock, MemoryMetastore, MemoryObjectStore, PlainConverter,
+};
+use vellum_rag::app::{App, Settings};
+use vellum_rag::jobs::{self, Jobs};
+
+pub(crate) const SOURCE: &str = "mem:///docs/";
+
+/// The ports behind an app, kept so that a test can look at them and start over with them.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) objects: Arc<MemoryObjectStore>,
+    pub(crate) embedder: Arc<HashEmbedder>,
+    pub(crate) metastore: Arc<MemoryMetastore>,
+    pub(crate) vectors: Arc<MemoryVectorStore>,
+    /// Port calls until one fails; negative means never.
+    pub(crate) fuse: Arc<AtomicI64>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            objects: Arc::default(),
+            embedder: Arc::default(),
+            metastore: Arc::default(),
+            vectors: Arc::default(),
+            fuse: Arc::new(AtomicI64::new(-1)),
+        }
+    }
+
+    /// Returns a product over these ports, as a fresh process would make it.
+    pub(crate) fn app(&self) -> Arc<App> {
+        let vectors: Arc<dyn VectorStore> = Arc::new(crate::faults::FaultyVectors {
+            inner: self.vectors.clone(),
+            fuse: self.fuse.clone(),
+        });
+        let metastore: Arc<dyn Metastore> = Arc::new(crate::faults::FaultyMetastore {
+            inner: self.metastore.clone(),
+            fuse: self.fuse.clone(),
+        });
+        Arc::new(App {
+            objects: self.objects.clone() as Arc<dyn ObjectStore>,
+            converter: Arc::new(PlainConverter) as Arc<dyn Converter>,
+            embedder: self.embedder.clone() as Arc<dyn Embedder>,
+            vectors,
+            metastore,
+            clock: Arc::new(ManualClock::default()),
+            settings: Settings::default(),
+            jobs: Jobs::default(),
+        })
+    }
+
+    pub(crate) fn put(&self, name: &str, text: &str) {
+        self.objects.put(&format!("{SOURCE}{name}"), text.as_bytes().to_vec());
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        self.objects.remove(&format!("{SOURCE}{name}"));
+    }
+
+    /// Everything that is stored, for comparison: chunk id to text, and sparse settings.
+    pub(crate) async fn contents(&self) -> BTreeMap<String, String> {
+        let chunks = self.vectors.scan(&pass(), None, 100_000, None).await.unwrap_or_default();
+        chunks.into_iter().map(|chunk| (chunk.id.to_string(), chunk.text)).collect()
+    }
+}
+
+pub(crate) fn pass() -> Pass {
+    Pass::grant(&Principal::Owner, &"default".parse().unwrap(), Verb::Write).unwrap()
+}
+
+/// Runs a job to its end; returns it, whatever became of it.
+pub(crate) async fn run_job(app: &Arc<App>, prune: bool) -> Result<Job> {
+    let (_, mut watcher) = jobs::start(app, &pass(), SOURCE, prune).await?;
+    let ended = watcher.wait_for(|progress| progress.job.state.is_final()).await;
+    ended.map(|progress| progress.job.clone()).map_err(|_| Error::new(ErrorKind::Internal, "gone"))
+}
+
+/// Runs a job that must end well; checks the report's identity.
+pub(crate) async fn sync(app: &Arc<App>) -> Report {
+    let job = run_job(app, false).await.unwrap();
+    assert_eq!(job.error, None);
+    assert_eq!(job.report.listed, job.report.settled(), "{:?}", job.report);
+    job.report
+}
