@@ -1,0 +1,169 @@
+//! Which format the content is.
+//!
+//! Content decides: magic numbers first, then whether it decodes as text, then how the text opens. The
+//! file name only breaks the tie between Markdown, HTML and plain text, which content alone
+//! cannot tell apart with certainty. Known binary formats are named in the rejection.
+
+use crate::decode;
+use vellum_core::document::Format;
+use vellum_core::{Error, ErrorKind, Result};
+
+/// Where readers look for `%PDF-`; files from mail gateways carry a prefix.
+const PDF_HEADER_WINDOW: usize = 1024;
+/// How much of a text is looked at to tell text-like formats apart, in bytes.
+const TEXT_WINDOW: usize = 8192;
+
+/// Content with its format, decoded where it is text.
+pub(crate) enum Content<'a> {
+    /// A PDF, still in bytes.
+    Pdf(&'a [u8]),
+    /// A text-like format, decoded.
+    Text(Format, String),
+}
+
+/// Returns the format of `bytes` and, for text-like formats, the decoded text.
+pub(crate) fn detect<'a>(name: &str, bytes: &'a [u8]) -> Result<Content<'a>> {
+    if bytes.is_empty() {
+        return Err(rejected("the file is empty"));
+    }
+    let head = &bytes[..bytes.len().min(PDF_HEADER_WINDOW)];
+    if head.windows(5).any(|window| window == b"%PDF-") && !is_markup(head) {
+        return Ok(Content::Pdf(bytes));
+    }
+    let known = BINARIES.iter().find(|(magic, _)| bytes.starts_with(magic));
+    // A magic number of letters alone may open a text as well; then it must also fail to decode.
+    let certain = known.is_some_and(|(magic, _)| !magic.iter().all(u8::is_ascii_alphanumeric));
+    match decode::decode(bytes) {
+        Some(text) if !certain => Ok(Content::Text(text_format(name, &text), text)),
+        _ => {
+            let what = known.map_or("unknown binary format", |(_, what)| what);
+            Err(rejected(format!("not a text document: {what}")))
+        }
+    }
+}
+
+/// Returns an error of kind `Rejected`.
+pub(crate) fn rejected(reason: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Rejected, reason)
+}
+
+/// Formats that are common in folders of documents, with what to tell their owner.
+const BINARIES: &[(&[u8], &str)] = &[
+    (b"PK\x03\x04", "ZIP archive or Office document"),
+    (b"PK\x05\x06", "empty ZIP archive"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "legacy Office document"),
+    (b"{\\rtf", "rich text (RTF)"),
+    (b"%!PS", "PostScript"),
+    (b"\x89PNG\r\n\x1a\n", "PNG image"),
+    (b"\xff\xd8\xff", "JPEG image"),
+    (b"GIF8", "GIF image"),
+    (b"II*\0", "TIFF image"),
+    (b"MM\0*", "TIFF image"),
+    (b"\x1f\x8b\x08", "gzip archive"),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip archive"),
+    (b"Rar!\x1a\x07", "RAR archive"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard archive"),
+    (b"\xfd7zXZ\0", "XZ archive"),
+    (b"\x7fELF", "ELF program"),
+    (b"MZ\x90\0", "Windows program"),
+    (b"SQLite format 3\0", "SQLite database"),
+    (b"ID3", "MP3 audio"),
+    (b"OggS", "Ogg media"),
+    (b"RIFF", "RIFF media"),
+];
+
+fn is_markup(head: &[u8]) -> bool {
+    opens_as_html(&String::from_utf8_lossy(head))
+}
+
+fn text_format(name: &str, text: &str) -> Format {
+    let window = &text[..text.floor_char_boundary(TEXT_WINDOW)];
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    if opens_as_html(window) {
+        return Format::Html;
+    }
+    match extension.as_deref() {
+        Some("md" | "markdown" | "mdown" | "mkd" | "mdx") => Format::Markdown,
+        Some("html" | "htm" | "xhtml") if has_tag(window) => Format::Html,
+        Some("txt" | "text" | "log") => Format::Text,
+        _ if reads_as_markdown(window) => Format::Markdown,
+        _ => Format::Text,
+    }
+}
+
+/// Returns whether the first thing after comments and an XML declaration is an HTML root.
+fn opens_as_html(text: &str) -> bool {
+    let mut rest = text.trim_start_matches('\u{feff}').trim_start();
+    loop {
+        let close = match rest {
+            _ if rest.starts_with("<!--") => "-->",
+            _ if rest.starts_with("<?xml") => "?>",
+            _ => break,
+        };
+        let Some(at) = rest.find(close) else { return false };
+        rest = rest[at + close.len()..].trim_start();
+    }
+    let opening: String = rest.chars().take(15).collect::<String>().to_ascii_lowercase();
+    ["<!doctype html", "<html", "<head>", "<body"].iter().any(|root| opening.starts_with(root))
+}
+
+fn has_tag(text: &str) -> bool {
+    text.split('<').skip(1).any(|part| {
+        let name = part.trim_start_matches('/');
+        name.starts_with(|c: char| c.is_ascii_alphabetic()) && part.contains('>')
+    })
+}
+
+/// Returns whether at least two kinds of Markdown markup occur; one alone is common in plain text.
+fn reads_as_markdown(text: &str) -> bool {
+    let mut kinds = [false; 4];
+    for line in text.lines() {
+        let body = line.trim_start_matches('#');
+        let n_hashes = line.len() - body.len();
+        kinds[0] |= (1..=6).contains(&n_hashes) && body.starts_with(' ');
+        kinds[1] |= line.starts_with("```") || line.starts_with("~~~");
+        kinds[2] |= line.contains("](") && line.contains('[');
+        let rule = line.trim();
+        kinds[3] |= rule.starts_with('|')
+            && rule.contains("--")
+            && rule.chars().all(|c| matches!(c, '|' | '-' | ':' | ' '));
+    }
+    kinds.iter().filter(|&&seen| seen).count() >= 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_formats() {
+        let cases = [
+            ("a.txt", "<!DOCTYPE html><p>x", Format::Html),
+            ("page", "<?xml version='1.0'?>\n<!-- c -->\n<html>", Format::Html),
+            ("a.html", "<p>fragment</p>", Format::Html),
+            ("a.html", "1 < 2", Format::Text),
+            ("a.md", "just words", Format::Markdown),
+            ("a.txt", "# A\n\n[x](y)\n", Format::Text),
+            ("README", "# A\n\n[x](y)\n", Format::Markdown),
+            ("script.sh", "# comment\necho hi\n", Format::Text),
+            ("notes", "- one\n- two\n", Format::Text),
+        ];
+        for (name, text, expect) in cases {
+            assert_eq!(text_format(name, text), expect, "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn binaries_are_named() {
+        let reason = |bytes: &[u8]| match detect("x.md", bytes) {
+            Ok(_) => String::new(),
+            Err(error) => error.message().to_owned(),
+        };
+        assert_eq!(reason(b""), "the file is empty");
+        assert_eq!(reason(b"\x89PNG\r\n\x1a\n...."), "not a text document: PNG image");
+        assert_eq!(
+            reason(b"\x00\x01\x02\x03\xfe\xff"),
+            "not a text document: unknown binary format"
+        );
+    }
+}

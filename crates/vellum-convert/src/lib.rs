@@ -1,0 +1,103 @@
+//! Untrusted bytes to a document with structure.
+//!
+//! [`convert`] is the pure step: detect the format by content, decode, extract text, sections and
+//! metadata. It runs in this process and is for trusted input and for the worker only, because parsers
+//! of hostile files can overflow the stack or eat memory, which ends the process.
+//!
+//! [`WorkerPool`] is the converter of the product: it runs [`convert`] in a bounded pool of child processes
+//! ([`worker_main`]) with a time and a memory limit. A file that breaks its child is rejected, and the pool
+//! heals.
+//!
+//! Text of every format follows the rules of `clean`: `\n` line ends, no control characters, no trailing
+//! blanks, at most one empty line in a row.
+//!
+//! Not here: OCR, Office formats, e-mail, page images, splitting into chunks.
+
+#![warn(missing_docs)]
+
+mod clean;
+mod decode;
+mod detect;
+mod html;
+mod markdown;
+mod pdf;
+mod pool;
+mod text;
+mod worker;
+
+pub use pool::{PoolSettings, WorkerPool};
+pub use worker::worker_main;
+
+use detect::{Content, rejected};
+use serde::{Deserialize, Serialize};
+use vellum_core::Result;
+use vellum_core::document::{Document, Format};
+use vellum_core::ports::ConvertInput;
+
+/// Version of the extraction, part of the index settings.
+///
+/// Raise it with every change after which some file gives another text, other sections or another
+/// title: collections are then ingested again, and chunk ids never point into a text that changed
+/// underneath them. A change of messages, limits or speed does not count.
+pub const VERSION: &str = "1";
+
+/// Limits of one conversion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Largest file, in bytes. Larger files are rejected unread.
+    pub max_bytes: usize,
+    /// Largest extracted text, in bytes; bounds what a compressed file can unfold to.
+    pub max_text_bytes: usize,
+    /// Most pages of a PDF.
+    pub max_pages: usize,
+}
+
+impl Default for Settings {
+    /// Returns 256 MiB of file, 64 MiB of text and 20,000 pages.
+    fn default() -> Self {
+        Self { max_bytes: 256 << 20, max_text_bytes: 64 << 20, max_pages: 20_000 }
+    }
+}
+
+/// Returns the document in `input`; pure, in this process, without protection against hostile files.
+///
+/// # Errors
+/// `Rejected` when the content cannot be read: empty, not a text document, damaged, encrypted, without
+/// text, or over a limit.
+///
+/// ```
+/// use vellum_core::ports::ConvertInput;
+/// let input = ConvertInput { name: "a.md".into(), bytes: "# Leave\n\n27 *days*".into() };
+/// let document = vellum_convert::convert(&input, &vellum_convert::Settings::default())?;
+/// assert_eq!(document.title.as_deref(), Some("Leave"));
+/// assert_eq!(document.text, "Leave\n\n27 days");
+/// # Ok::<(), vellum_core::Error>(())
+/// ```
+pub fn convert(input: &ConvertInput, settings: &Settings) -> Result<Document> {
+    if input.bytes.len() > settings.max_bytes {
+        return Err(too_large(input.bytes.len(), settings));
+    }
+    let document = match detect::detect(&input.name, &input.bytes)? {
+        Content::Pdf(bytes) => pdf::convert(bytes, settings)?,
+        Content::Text(Format::Markdown, text) => markdown::convert(&text),
+        Content::Text(Format::Html, text) => html::convert(&text),
+        Content::Text(Format::Text | Format::Pdf, text) => text::convert(&text),
+    };
+    if document.text.len() > settings.max_text_bytes {
+        return Err(too_much_text(settings));
+    }
+    if document.text.is_empty() {
+        return Err(rejected("the file holds no text"));
+    }
+    Ok(document)
+}
+
+pub(crate) fn too_large(n_bytes: usize, settings: &Settings) -> vellum_core::Error {
+    let (size, limit) = (n_bytes >> 20, settings.max_bytes >> 20);
+    rejected(format!("the file is too large: {size} MiB, the limit is {limit} MiB"))
+}
+
+pub(crate) fn too_much_text(settings: &Settings) -> vellum_core::Error {
+    let limit = settings.max_text_bytes >> 20;
+    rejected(format!("the file holds too much text: the limit is {limit} MiB"))
+}

@@ -1,0 +1,277 @@
+//! PDF with a text layer: pages of glyphs to pages of text.
+//!
+//! The steps, each in a module: interpret a page into positioned glyphs (`glyphs`), form words and
+//! lines (`lines`), leave out running headers and footers (`furniture`, needs all pages), find the reading
+//! order and tables (`layout`, `table`), let lines flow into paragraphs (`flow`). Every page keeps its
+//! section, empty or not.
+//!
+//! The interpreter is `hayro-interpret`: it repairs damaged files instead of giving up, decrypts, and
+//! is the renderer's own, so that text and page images agree. Like every PDF library it can still
+//! overflow the stack or eat memory on hostile files, so this runs in a child process.
+//!
+//! Not here: OCR, form fields, outlines.
+
+mod flow;
+mod furniture;
+mod glyphs;
+mod layout;
+mod lines;
+mod table;
+
+use crate::Settings;
+use crate::clean;
+use crate::detect::rejected;
+use flow::Vocabulary;
+use hayro_interpret::hayro_syntax::{DecryptionError, LoadPdfError, Pdf};
+use hayro_interpret::{InterpreterCache, InterpreterSettings};
+use layout::Block;
+use lines::Word;
+use std::collections::BTreeMap;
+use vellum_core::Result;
+use vellum_core::document::{Document, Format, Section, SectionKind, Span};
+
+/// Size of a title, as a multiple of the usual size, on the first page.
+const TITLE_SCALE: f64 = 1.2;
+/// Longest title taken from the first page, in characters.
+const MAX_TITLE_CHARS: usize = 200;
+/// Titles that programs write when nobody gave one.
+const NO_TITLES: &[&str] = &["untitled", "(anonymous)", "unspecified", "title", "document"];
+
+/// Returns the document in `bytes`.
+///
+/// # Errors
+/// `Rejected` when the file is damaged beyond repair, needs a password, has too many pages or no text.
+pub(crate) fn convert(bytes: &[u8], settings: &Settings) -> Result<Document> {
+    let pdf = Pdf::new(bytes.to_vec()).map_err(load_error)?;
+    let n_pages = pdf.pages().len();
+    if n_pages == 0 {
+        return Err(rejected("the PDF is damaged: it has no pages"));
+    }
+    if n_pages > settings.max_pages {
+        return Err(rejected(format!(
+            "the PDF has {n_pages} pages; the limit is {}",
+            settings.max_pages
+        )));
+    }
+    let pages = read_pages(&pdf, settings)?;
+    let title = pdf_title(&pdf).or_else(|| largest_line(&pages));
+    let (text, sections) = write(pages);
+    if text.is_empty() {
+        return Err(rejected("no page has a text layer (scanned images need OCR)"));
+    }
+    Ok(Document { format: Format::Pdf, title, text, sections, metadata: metadata(&pdf) })
+}
+
+fn load_error(error: LoadPdfError) -> vellum_core::Error {
+    match error {
+        LoadPdfError::Decryption(DecryptionError::PasswordProtected) => {
+            rejected("the PDF is password-protected")
+        }
+        LoadPdfError::Decryption(DecryptionError::UnsupportedAlgorithm) => {
+            rejected("the PDF is encrypted in an unknown way")
+        }
+        LoadPdfError::Decryption(
+            DecryptionError::MissingIDEntry | DecryptionError::InvalidEncryption,
+        ) => rejected("the PDF is damaged: its encryption cannot be read"),
+        LoadPdfError::Invalid => rejected("the PDF is damaged: no readable page tree"),
+    }
+}
+
+/// A page on its way from glyphs to text.
+struct Page {
+    words: Vec<Word>,
+    /// Text that runs in other directions, such as notes in a margin.
+    turned: Vec<lines::Words>,
+    rules: glyphs::Rules,
+    gap: f64,
+    height: f64,
+}
+
+fn read_pages(pdf: &Pdf, settings: &Settings) -> Result<Vec<Page>> {
+    let cache = InterpreterCache::new();
+    let interpreter = InterpreterSettings::default();
+    let mut n_bytes = 0;
+    let mut pages = Vec::with_capacity(pdf.pages().len());
+    for page in pdf.pages().iter() {
+        let read = glyphs::read(page, &cache, &interpreter);
+        let n_glyphs = |n: usize| read.glyphs[n].len();
+        // The direction with most text is the page's own; a page scanned sideways has another than 0.
+        let main = (0..4).max_by_key(|&n| (n_glyphs(n), 4 - n)).unwrap_or(0);
+        let lines::Words { words, gap } = lines::words(&read.glyphs[main]);
+        let turned = (0..4)
+            .filter(|&n| n != main && n_glyphs(n) > 0)
+            .map(|n| lines::words(&read.glyphs[n]))
+            .collect();
+        n_bytes += words.iter().map(|word| word.text.len() + 1).sum::<usize>();
+        if n_bytes > settings.max_text_bytes {
+            return Err(crate::too_much_text(settings));
+        }
+        let rules = if main == 0 { read.rules } else { glyphs::Rules::default() };
+        let height = if main % 2 == 0 { read.height } else { read.width };
+        pages.push(Page { words, turned, rules, gap, height });
+    }
+    Ok(pages)
+}
+
+/// Writes the pages one after the other; a word or sentence that runs over the page's end stays whole.
+fn write(mut pages: Vec<Page>) -> (String, Vec<Section>) {
+    let heights: Vec<f64> = pages.iter().map(|page| page.height).collect();
+    let mut words: Vec<Vec<Word>> =
+        pages.iter_mut().map(|page| std::mem::take(&mut page.words)).collect();
+    furniture::remove(&mut words, &heights);
+    let mut vocabulary = Vocabulary::new();
+    for (words, page) in words.iter().zip(&pages) {
+        for line in lines::lines(words.clone()) {
+            flow::learn(&mut vocabulary, &line, page.gap);
+        }
+    }
+
+    let mut text = String::new();
+    let mut sections: Vec<Section> = Vec::with_capacity(pages.len());
+    for (n, (words, page)) in words.into_iter().zip(pages).enumerate() {
+        let mut body = page_text(words, &page, &vocabulary);
+        finish_word(&mut text, &mut body, &mut sections, &vocabulary);
+        if !text.is_empty() && !body.is_empty() {
+            text.push_str(if flow::runs_on(&text, &body) { "\n" } else { "\n\n" });
+        }
+        let start = text.len();
+        text.push_str(&body);
+        let number = u32::try_from(n + 1).expect("the number of pages is limited far below");
+        let kind = SectionKind::Page(number);
+        sections.push(Section { kind, span: Span { start, end: text.len() } });
+    }
+    finish_word(&mut text, &mut String::new(), &mut sections, &vocabulary);
+    (text, sections)
+}
+
+/// Puts a word that the page's end divides together, on the page where it began.
+fn finish_word(
+    text: &mut String,
+    next: &mut String,
+    sections: &mut [Section],
+    vocabulary: &Vocabulary,
+) {
+    let is_divided = text.ends_with(['-', '\u{2010}', '\u{ad}']);
+    if is_divided && next.starts_with(char::is_lowercase) {
+        let end = next.find(char::is_whitespace).unwrap_or(next.len());
+        flow::append_line(text, &next[..end], vocabulary);
+        *next = next[end..].trim_start().to_owned();
+    } else {
+        // A soft hyphen was only there to be joined.
+        let kept = text.trim_end_matches('\u{ad}').len();
+        text.truncate(kept);
+    }
+    let end = text.len();
+    if let Some(section) = sections.iter_mut().rev().find(|section| !section.span.is_empty()) {
+        section.span.end = end;
+    }
+    // Empty pages after the one that changed stand at the new end.
+    for section in sections.iter_mut().rev().take_while(|section| section.span.is_empty()) {
+        section.span = Span { start: end, end };
+    }
+}
+
+fn page_text(words: Vec<Word>, page: &Page, vocabulary: &Vocabulary) -> String {
+    let mut text = String::new();
+    for block in layout::blocks(words, &page.rules, page.gap) {
+        push_block(&mut text, &block, page.gap, vocabulary);
+    }
+    for turned in &page.turned {
+        for block in layout::blocks(turned.words.clone(), &glyphs::Rules::default(), turned.gap) {
+            push_block(&mut text, &block, turned.gap, vocabulary);
+        }
+    }
+    let clean: String = text.chars().filter(|&c| !clean::is_invisible(c)).collect();
+    let keeps_hyphen = text.ends_with('\u{ad}');
+    clean.trim().to_owned() + if keeps_hyphen { "\u{ad}" } else { "" }
+}
+
+fn push_block(text: &mut String, block: &Block, gap: f64, vocabulary: &Vocabulary) {
+    match block {
+        Block::Lines(lines) => {
+            for (n, paragraph) in flow::paragraphs(lines, gap, vocabulary).iter().enumerate() {
+                // The first of a block may continue the column before.
+                if n == 0 && flow::runs_on(text, &paragraph.text) && !text.ends_with('|') {
+                    flow::append_line(text, &paragraph.text, vocabulary);
+                    continue;
+                }
+                part(text, if paragraph.is_tight { "\n" } else { "\n\n" });
+                text.push_str(paragraph.text.trim());
+            }
+        }
+        Block::Table(table) => {
+            part(text, "\n\n");
+            let rows: Vec<String> = table.rows.iter().map(|row| clean::table_row(row)).collect();
+            text.push_str(&rows.join("\n"));
+        }
+    }
+}
+
+fn part(text: &mut String, separator: &str) {
+    if !text.is_empty() {
+        text.push_str(separator);
+    }
+}
+
+/// Returns the title in the document information, unless a program made it up.
+fn pdf_title(pdf: &Pdf) -> Option<String> {
+    let title = information(pdf.metadata().title.as_deref()?);
+    let lower = title.to_lowercase();
+    let is_file_name = [".doc", ".docx", ".indd", ".qxd", ".dvi", ".tex", ".ppt", ".pptx", ".xls"]
+        .iter()
+        .any(|extension| lower.ends_with(extension));
+    let is_made_up = NO_TITLES.contains(&lower.as_str()) || lower.starts_with("microsoft word -");
+    (!title.is_empty() && !is_file_name && !is_made_up).then_some(title)
+}
+
+/// Returns the largest line of the first page, if it stands out.
+fn largest_line(pages: &[Page]) -> Option<String> {
+    let page = pages.iter().find(|page| !page.words.is_empty())?;
+    let mut sizes: Vec<f64> = page.words.iter().map(|word| word.size).collect();
+    sizes.sort_by(f64::total_cmp);
+    let usual = sizes[sizes.len() / 2];
+    let largest = sizes[sizes.len() - 1];
+    let title: Vec<Word> =
+        page.words.iter().filter(|word| word.size > largest * 0.95).cloned().collect();
+    let lines: Vec<String> =
+        lines::lines(title).iter().map(|line| lines::text_of(&line.words, page.gap)).collect();
+    let title = clean::collapsed(&clean::characters(&flow::join_lines(&lines)));
+    let fits = (3..=MAX_TITLE_CHARS).contains(&title.chars().count());
+    (fits && largest >= usual * TITLE_SCALE).then_some(title)
+}
+
+fn metadata(pdf: &Pdf) -> BTreeMap<String, String> {
+    let source = pdf.metadata();
+    let mut metadata = BTreeMap::new();
+    let texts =
+        [("author", &source.author), ("subject", &source.subject), ("keywords", &source.keywords)];
+    for (key, value) in texts {
+        let value = value.as_deref().map(information);
+        if let Some(value) = value.filter(|value| !value.is_empty() && value != "anonymous") {
+            metadata.insert(key.to_owned(), value);
+        }
+    }
+    for (key, date) in [("created", source.creation_date), ("modified", source.modification_date)] {
+        if let Some(date) = date {
+            let day = format!("{:04}-{:02}-{:02}", date.year, date.month, date.day);
+            metadata.insert(key.to_owned(), day);
+        }
+    }
+    metadata
+}
+
+/// Returns an entry of the document information on one line.
+fn information(bytes: &[u8]) -> String {
+    clean::collapsed(&clean::characters(&pdf_text(bytes)))
+}
+
+/// Decodes a PDF text string: UTF-16 or UTF-8 with a mark, else Latin-1 (PDF 32000-2, 7.9.2.2).
+///
+/// PDFDocEncoding differs from Latin-1 in some 40 rare places (0x18-0x1F, 0x80-0xA0), read as Windows-1252.
+fn pdf_text(bytes: &[u8]) -> String {
+    let text = match encoding_rs::Encoding::for_bom(bytes) {
+        Some((encoding, skip)) => encoding.decode_without_bom_handling(&bytes[skip..]).0,
+        None => encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0,
+    };
+    text.into_owned()
+}

@@ -1,0 +1,314 @@
+//! What a page draws, as positioned glyphs and horizontal rules.
+//!
+//! [`Page`] coordinates are those of the page as displayed (rotation applied): x to the right, y down,
+//! origin at the top left, in points. Text that runs in another direction is turned upright and kept
+//! apart. `/ActualText` replaces the glyphs it covers; content marked as a pagination artifact is left out.
+
+use crate::clean::is_invisible;
+use hayro_interpret::font::{Glyph as Drawn, GlyphRun};
+use hayro_interpret::hayro_cmap::BfString;
+use hayro_interpret::hayro_syntax::object::{Dict, Name, String as PdfString};
+use hayro_interpret::hayro_syntax::page::Page as PdfPage;
+use hayro_interpret::kurbo::{Affine, BezPath, Point, Rect, Shape, Vec2};
+use hayro_interpret::{
+    BlendMode, ClipPath, Context, Device, DrawMode, DrawProps, Image, ImageDrawProps,
+    InterpreterCache, InterpreterSettings, SoftMask, interpret_page,
+};
+use std::collections::HashSet;
+use unicode_normalization::UnicodeNormalization;
+
+/// More glyphs than any page that people read; a page beyond it is cut off.
+const MAX_GLYPHS: usize = 400_000;
+/// Rules kept per page; drawings with more are pictures, not tables.
+const MAX_RULES: usize = 4_000;
+/// Thickness in points up to which a filled box is a line.
+const MAX_RULE_THICKNESS: f64 = 3.0;
+/// Shortest rule, in points, that can belong to a table.
+const MIN_RULE_LENGTH: f64 = 20.0;
+/// Shortest side of a cell, in points.
+const MIN_UPRIGHT_LENGTH: f64 = 6.0;
+
+/// One glyph, upright in its own direction of text.
+#[derive(Debug, Clone)]
+pub(crate) struct Glyph {
+    pub(crate) text: String,
+    pub(crate) x0: f64,
+    pub(crate) x1: f64,
+    /// Baseline.
+    pub(crate) y: f64,
+    /// Height of the em square.
+    pub(crate) size: f64,
+}
+
+/// A horizontal line: `[x0, x1]` at `y`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rule {
+    pub(crate) x0: f64,
+    pub(crate) x1: f64,
+    pub(crate) y: f64,
+}
+
+/// A vertical line: `[top, bottom]` at `x`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Upright {
+    pub(crate) x: f64,
+    pub(crate) top: f64,
+    pub(crate) bottom: f64,
+}
+
+/// The straight lines of a page, as far as they can frame tables.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) level: Vec<Rule>,
+    pub(crate) upright: Vec<Upright>,
+}
+
+/// What was found on one page.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+    /// Glyphs by direction of text: 0, 90, 180, 270 degrees; drawing order within each.
+    pub(crate) glyphs: [Vec<Glyph>; 4],
+    pub(crate) rules: Rules,
+}
+
+/// Interprets `page` and returns what it draws as text.
+pub(crate) fn read<'a>(
+    page: &PdfPage<'a>,
+    cache: &InterpreterCache<'a>,
+    settings: &InterpreterSettings,
+) -> Page {
+    let (width, height) = page.render_dimensions();
+    let (width, height) = (f64::from(width), f64::from(height));
+    let [a, b, c, d, e, f] = page.initial_transform(true).as_coeffs();
+    let initial = Affine::new([a, b, c, d, e, f]);
+    let bounds = Rect::new(0.0, 0.0, width, height);
+    let mut context = Context::new(initial, bounds, cache, page.xref(), settings.clone());
+    let mut collector = Collector {
+        page: Page { width, height, ..Page::default() },
+        marked: Vec::new(),
+        n_artifacts: 0,
+        seen: HashSet::new(),
+        n_glyphs: 0,
+    };
+    interpret_page(page, &mut context, &mut collector);
+    collector.page
+}
+
+/// An open marked-content sequence.
+enum Marked {
+    Plain,
+    Artifact,
+    /// Text that stands for all glyphs inside; the glyph is placed where they are drawn.
+    Actual {
+        text: String,
+        placed: Option<(usize, Glyph)>,
+    },
+}
+
+struct Collector {
+    page: Page,
+    marked: Vec<Marked>,
+    n_artifacts: usize,
+    /// Character and rounded place; bold by double strike draws the same glyph twice.
+    seen: HashSet<(String, i64, i64)>,
+    n_glyphs: usize,
+}
+
+impl Collector {
+    fn glyph(&mut self, drawn: &Drawn<'_>, transform: Affine) {
+        let along = direction(transform, Vec2::new(1.0, 0.0));
+        let up = direction(transform, Vec2::new(0.0, 1.0));
+        let advance = match drawn {
+            Drawn::Outline(glyph) => glyph.advance_width(),
+            Drawn::Type3(glyph) => glyph.advance_width(),
+        };
+        let size = up.hypot() * 1000.0;
+        let length = along.hypot() * f64::from(advance.unwrap_or(500.0));
+        let origin = transform * Point::ZERO;
+        let finite = [size, length, origin.x, origin.y].iter().all(|value| value.is_finite());
+        if !finite || !(0.5..=2000.0).contains(&size) || !self.is_on_page(origin) {
+            return;
+        }
+        let Some(text) = characters(drawn).filter(|text| !text.is_empty()) else { return };
+        let quarter = quarter_turn(along);
+        let place = upright(origin, quarter, self.page.width, self.page.height);
+        let glyph = Glyph { text, x0: place.x, x1: place.x + length, y: place.y, size };
+        self.place(quarter, glyph);
+    }
+
+    fn place(&mut self, quarter: usize, mut glyph: Glyph) {
+        if let Some(Marked::Actual { text, placed }) = self.marked.last_mut() {
+            match placed {
+                Some((_, first)) if (first.y - glyph.y).abs() < first.size / 2.0 => {
+                    first.x0 = first.x0.min(glyph.x0);
+                    first.x1 = first.x1.max(glyph.x1);
+                }
+                Some(_) => {}
+                None => {
+                    glyph.text = visible(text);
+                    *placed = Some((quarter, glyph));
+                }
+            }
+            return;
+        }
+        let grain = glyph.size * 0.15;
+        let key = ((glyph.x0 / grain).round() as i64, (glyph.y / grain).round() as i64);
+        let is_blank = glyph.text.trim().is_empty();
+        if !is_blank && !self.seen.insert((glyph.text.clone(), key.0, key.1)) {
+            return;
+        }
+        self.n_glyphs += 1;
+        if self.n_glyphs <= MAX_GLYPHS {
+            self.page.glyphs[quarter].push(glyph);
+        }
+    }
+
+    fn is_on_page(&self, at: Point) -> bool {
+        (-2.0..=self.page.width + 2.0).contains(&at.x)
+            && (-2.0..=self.page.height + 2.0).contains(&at.y)
+    }
+
+    fn rule(&mut self, x0: f64, x1: f64, y: f64) {
+        let rules = &mut self.page.rules.level;
+        if x1 - x0 >= MIN_RULE_LENGTH && y.is_finite() && rules.len() < MAX_RULES {
+            rules.push(Rule { x0, x1, y });
+        }
+    }
+
+    fn upright(&mut self, bounds: Rect) {
+        let (x, top, bottom) = (bounds.center().x, bounds.y0, bounds.y1);
+        let rules = &mut self.page.rules.upright;
+        if bottom - top >= MIN_UPRIGHT_LENGTH && x.is_finite() && rules.len() < MAX_RULES {
+            rules.push(Upright { x, top, bottom });
+        }
+    }
+
+    fn shape(&mut self, bounds: Rect) {
+        if bounds.height() <= MAX_RULE_THICKNESS {
+            self.rule(bounds.x0, bounds.x1, bounds.center().y);
+        } else if bounds.width() <= MAX_RULE_THICKNESS {
+            self.upright(bounds);
+        } else if bounds.height() < self.page.height / 3.0 {
+            // The edges of a cell's frame or a shaded row bound text as lines do.
+            self.rule(bounds.x0, bounds.x1, bounds.y0);
+            self.rule(bounds.x0, bounds.x1, bounds.y1);
+        }
+    }
+}
+
+impl<'a> Device<'a> for Collector {
+    fn draw_path(&mut self, path: &BezPath, props: DrawProps<'a>, mode: &DrawMode) {
+        // Curves are drawings; a grid is often one path of many straight pieces.
+        let elements = path.elements();
+        if elements.len() > 200 || self.page.rules.level.len() >= MAX_RULES {
+            return;
+        }
+        match mode {
+            DrawMode::Fill(_) => self.shape((props.transform * path.clone()).bounding_box()),
+            DrawMode::Stroke(_) | DrawMode::FillAndStroke(..) => {
+                for segment in path.segments() {
+                    let piece = props.transform * segment.to_path(0.1);
+                    let bounds = piece.bounding_box();
+                    if bounds.height() <= 1.0 {
+                        self.rule(bounds.x0, bounds.x1, bounds.center().y);
+                    } else if bounds.width() <= 1.0 {
+                        self.upright(bounds);
+                    }
+                }
+            }
+            DrawMode::Invisible => {}
+        }
+    }
+
+    fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, _: &DrawMode) {
+        // Invisible text is the text layer of a scanned page.
+        if self.n_artifacts > 0 || self.n_glyphs > MAX_GLYPHS {
+            return;
+        }
+        for glyph in run.glyphs() {
+            self.glyph(glyph, props.transform * glyph.transform());
+        }
+    }
+
+    fn begin_marked_content(&mut self, tag: &[u8], properties: Option<&Dict<'_>>) {
+        let marked = match properties {
+            Some(dict) if tag == b"Artifact" => {
+                let kind = dict.get::<Name<'_>>(b"Type".as_slice());
+                match kind.is_some_and(|kind| &*kind == b"Pagination".as_slice()) {
+                    true => Marked::Artifact,
+                    false => Marked::Plain,
+                }
+            }
+            Some(dict) => match dict.get::<PdfString<'_>>(b"ActualText".as_slice()) {
+                Some(text) => {
+                    Marked::Actual { text: super::pdf_text(text.as_bytes()), placed: None }
+                }
+                None => Marked::Plain,
+            },
+            None => Marked::Plain,
+        };
+        self.n_artifacts += usize::from(matches!(marked, Marked::Artifact));
+        self.marked.push(marked);
+    }
+
+    fn end_marked_content(&mut self) {
+        match self.marked.pop() {
+            Some(Marked::Artifact) => self.n_artifacts -= 1,
+            Some(Marked::Actual { placed: Some((quarter, glyph)), .. }) => {
+                if !glyph.text.is_empty() {
+                    self.place(quarter, glyph);
+                }
+            }
+            Some(Marked::Actual { .. } | Marked::Plain) | None => {}
+        }
+    }
+
+    fn push_clip_path(&mut self, _: &ClipPath) {}
+    fn push_transparency_group(&mut self, _: f32, _: Option<SoftMask<'a>>, _: BlendMode) {}
+    fn draw_image(&mut self, _: Image<'a, '_>, _: ImageDrawProps<'a>) {}
+    fn pop_clip(&mut self) {}
+    fn pop_transparency_group(&mut self) {}
+}
+
+/// Returns where `transform` sends the direction `v`, its translation left out.
+fn direction(transform: Affine, v: Vec2) -> Vec2 {
+    let [a, b, c, d, _, _] = transform.as_coeffs();
+    Vec2::new(a * v.x + c * v.y, b * v.x + d * v.y)
+}
+
+/// Returns how often text that runs along `along` is turned clockwise by 90 degrees, as displayed.
+fn quarter_turn(along: Vec2) -> usize {
+    match along {
+        _ if along.x.abs() >= along.y.abs() => usize::from(along.x < 0.0) * 2,
+        _ if along.y > 0.0 => 1,
+        _ => 3,
+    }
+}
+
+/// Turns `at` so that text of this quarter turn runs to the right.
+fn upright(at: Point, quarter: usize, width: f64, height: f64) -> Point {
+    match quarter {
+        1 => Point::new(at.y, width - at.x),
+        2 => Point::new(width - at.x, height - at.y),
+        3 => Point::new(height - at.y, at.x),
+        _ => at,
+    }
+}
+
+/// Returns the glyph's characters, ligatures and presentation forms taken apart.
+fn characters(drawn: &Drawn<'_>) -> Option<String> {
+    let text = match drawn.as_unicode()? {
+        BfString::Char(c) => c.to_string(),
+        BfString::String(text) => text,
+    };
+    let composed = |c: char| matches!(c, '\u{fb00}'..='\u{fb4f}' | '\u{fb50}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}');
+    let text = if text.contains(composed) { text.nfkc().collect() } else { text };
+    Some(visible(&text))
+}
+
+/// Returns `text` without invisible characters; a soft hyphen tells that the line ends inside a word.
+fn visible(text: &str) -> String {
+    text.chars().filter(|&c| c == '\u{ad}' || !is_invisible(c)).collect()
+}

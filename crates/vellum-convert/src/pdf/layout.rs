@@ -1,0 +1,250 @@
+//! Reading order: words of a page to blocks, column after column.
+//!
+//! 1. Tables framed by rules are cut out first (`table.rs`) and travel as one item.
+//! 2. A gutter is looked for: a place that many lines leave blank with text on both sides of it. The
+//!    sides must read like prose (lines that fill their side), or the gutter is one of a table.
+//! 3. Lines that cross the gutter (titles, wide tables) divide the region into bands; in each band the
+//!    left side is read before the right, each side again from step 2.
+//! 4. What has no gutter is one block; rows of cells in it become a table.
+//!
+//! Recursion is at most [`MAX_DEPTH`] deep. Cost is linear in the words times the probed places.
+
+use super::glyphs::Rules;
+use super::lines::{Line, Word, lines};
+use super::table::{self, Table};
+
+/// Columns nest at most this often: eight columns.
+const MAX_DEPTH: usize = 3;
+/// Least lines that a gutter must part.
+const MIN_PARTED: usize = 4;
+/// Least width of a gutter, in em.
+const MIN_GUTTER: f64 = 0.75;
+/// Distance between places that are probed for a gutter, in points.
+const PROBE_STEP: f64 = 2.0;
+/// Least share of its side that a median line of prose fills.
+const MIN_FILL: f64 = 0.5;
+/// Least characters of a mean line of prose; a third of it where words have no blanks.
+const MIN_PROSE_CHARS: f64 = 14.0;
+
+/// A part of a page that is read from top to bottom.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Block {
+    /// Lines of running text, or of anything that is no table.
+    Lines(Vec<Line>),
+    /// A table.
+    Table(Table),
+}
+
+/// Returns the blocks of a page in reading order; `gap` is the word gap in em.
+pub(crate) fn blocks(words: Vec<Word>, rules: &Rules, gap: f64) -> Vec<Block> {
+    let (tables, words) = table::ruled(words, rules, gap);
+    let mut blocks = Vec::new();
+    region(words, tables, gap, 0, &mut blocks);
+    blocks
+}
+
+fn region(words: Vec<Word>, tables: Vec<Table>, gap: f64, depth: usize, blocks: &mut Vec<Block>) {
+    let lines = lines(words);
+    let gutter = if depth < MAX_DEPTH { find_gutter(&lines) } else { None };
+    let Some(x) = gutter else { return single_column(lines, tables, gap, blocks) };
+
+    // What crosses the gutter, from top to bottom, with what stands between.
+    let mut band = Band::default();
+    let mut spanning = Band::default();
+    let mut tables = tables.into_iter().peekable();
+    for line in lines {
+        while let Some(table) = tables.next_if(|table| table.top <= line.top()) {
+            if table.x0 < x && table.x1 > x {
+                band.read(x, gap, depth, blocks);
+                spanning.tables.push(table);
+            } else {
+                spanning.read_whole(gap, blocks);
+                band.tables.push(table);
+            }
+        }
+        if side(&line, x) == Side::Across {
+            band.read(x, gap, depth, blocks);
+            spanning.lines.push(line);
+        } else {
+            spanning.read_whole(gap, blocks);
+            band.lines.push(line);
+        }
+    }
+    for table in tables {
+        let crosses = table.x0 < x && table.x1 > x;
+        if crosses { spanning.tables.push(table) } else { band.tables.push(table) }
+    }
+    band.read(x, gap, depth, blocks);
+    spanning.read_whole(gap, blocks);
+}
+
+/// Lines and tables that are read together.
+#[derive(Default)]
+struct Band {
+    lines: Vec<Line>,
+    tables: Vec<Table>,
+}
+
+impl Band {
+    /// Reads the left side, then the right.
+    fn read(&mut self, x: f64, gap: f64, depth: usize, blocks: &mut Vec<Block>) {
+        let lines = std::mem::take(&mut self.lines);
+        let tables = std::mem::take(&mut self.tables);
+        if lines.is_empty() && tables.is_empty() {
+            return;
+        }
+        let words = lines.into_iter().flat_map(|line| line.words);
+        let (left, right) = words.partition(|word| (word.x0 + word.x1) / 2.0 < x);
+        let (left_tables, right_tables) =
+            tables.into_iter().partition(|table| (table.x0 + table.x1) / 2.0 < x);
+        region(left, left_tables, gap, depth + 1, blocks);
+        region(right, right_tables, gap, depth + 1, blocks);
+    }
+
+    fn read_whole(&mut self, gap: f64, blocks: &mut Vec<Block>) {
+        let lines = std::mem::take(&mut self.lines);
+        single_column(lines, std::mem::take(&mut self.tables), gap, blocks);
+    }
+}
+
+fn single_column(lines: Vec<Line>, tables: Vec<Table>, gap: f64, blocks: &mut Vec<Block>) {
+    let mut open = Vec::new();
+    let mut tables = tables.into_iter().peekable();
+    for line in lines {
+        while let Some(table) = tables.next_if(|table| table.top <= line.top()) {
+            table::unruled(&std::mem::take(&mut open), gap, blocks);
+            blocks.push(Block::Table(table));
+        }
+        open.push(line);
+    }
+    table::unruled(&open, gap, blocks);
+    blocks.extend(tables.map(Block::Table));
+}
+
+/// How a line stands to a gutter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
+    /// Text on both sides and a wide gap between.
+    Parted,
+    Across,
+}
+
+fn side(line: &Line, x: f64) -> Side {
+    let mut left = f64::MIN;
+    let mut right = f64::MAX;
+    for word in &line.words {
+        if word.x0 < x && word.x1 > x {
+            return Side::Across;
+        }
+        if word.x1 <= x { left = left.max(word.x1) } else { right = right.min(word.x0) }
+    }
+    match (left > f64::MIN, right < f64::MAX) {
+        (true, false) => Side::Left,
+        (false, _) => Side::Right,
+        (true, true) if right - left >= MIN_GUTTER * line.size => Side::Parted,
+        (true, true) => Side::Across,
+    }
+}
+
+/// Returns the middle of the gutter between two columns of prose.
+fn find_gutter(lines: &[Line]) -> Option<f64> {
+    let x0 = lines.iter().map(Line::x0).fold(f64::MAX, f64::min);
+    let x1 = lines.iter().map(Line::x1).fold(f64::MIN, f64::max);
+    let width = x1 - x0;
+    if lines.len() < MIN_PARTED || width <= 0.0 || width > 20_000.0 {
+        return None;
+    }
+    let n_probes = (width * 0.7 / PROBE_STEP) as usize;
+    let mut best: Option<(usize, f64, f64)> = None;
+    for n in 0..=n_probes {
+        let x = x0 + width * 0.15 + n as f64 * PROBE_STEP;
+        let score = score(lines, x);
+        match &mut best {
+            Some((top, _, end)) if *top == score && x - *end <= PROBE_STEP * 1.5 => *end = x,
+            Some((top, _, _)) if *top >= score => {}
+            _ => best = Some((score, x, x)),
+        }
+    }
+    let (score, start, end) = best?;
+    let x = (start + end) / 2.0;
+    (score > 0 && is_prose(lines, x)).then_some(x)
+}
+
+/// Returns how well `x` parts the lines: the number parted, zero when too many cross.
+fn score(lines: &[Line], x: f64) -> usize {
+    let mut n_parted = 0;
+    let mut n_across = 0;
+    // Columns whose baselines differ have no parted lines, but lines in turn left and right.
+    let (mut left, mut right) = (Extent::default(), Extent::default());
+    for line in lines {
+        match side(line, x) {
+            Side::Parted => n_parted += 1,
+            Side::Across => n_across += 1,
+            Side::Left => left.add(line.y),
+            Side::Right => right.add(line.y),
+        }
+    }
+    let n_in_turn = if left.overlaps(&right) { left.n.min(right.n) } else { 0 };
+    let n_sides = n_parted + n_in_turn;
+    if n_sides < MIN_PARTED || n_sides * 3 < n_across { 0 } else { n_sides }
+}
+
+struct Extent {
+    n: usize,
+    top: f64,
+    bottom: f64,
+}
+
+impl Default for Extent {
+    fn default() -> Self {
+        Self { n: 0, top: f64::MAX, bottom: f64::MIN }
+    }
+}
+
+impl Extent {
+    fn add(&mut self, y: f64) {
+        self.n += 1;
+        self.top = self.top.min(y);
+        self.bottom = self.bottom.max(y);
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        let shared = self.bottom.min(other.bottom) - self.top.max(other.top);
+        shared > 0.25 * (self.bottom - self.top).min(other.bottom - other.top)
+    }
+}
+
+/// Returns whether the lines on both sides of `x` fill their side as running text does.
+fn is_prose(lines: &[Line], x: f64) -> bool {
+    let mut widths = [Vec::new(), Vec::new()];
+    let mut n_chars = [0, 0];
+    for line in lines {
+        if side(line, x) == Side::Across {
+            continue;
+        }
+        for (n, words) in [
+            line.words.iter().filter(|word| word.x1 <= x).collect::<Vec<_>>(),
+            line.words.iter().filter(|word| word.x1 > x).collect::<Vec<_>>(),
+        ]
+        .iter()
+        .enumerate()
+        {
+            let (Some(first), Some(last)) = (words.first(), words.last()) else { continue };
+            widths[n].push(last.x1 - first.x0);
+            n_chars[n] += words.iter().map(|word| weight(&word.text)).sum::<usize>();
+        }
+    }
+    widths.iter_mut().zip(n_chars).all(|(widths, n_chars)| {
+        widths.sort_by(f64::total_cmp);
+        let Some(widest) = widths.last() else { return false };
+        let median = widths[widths.len() / 2];
+        median >= MIN_FILL * widest && n_chars as f64 >= MIN_PROSE_CHARS * widths.len() as f64
+    })
+}
+
+/// Counts characters; an ideograph says as much as three letters.
+fn weight(text: &str) -> usize {
+    text.chars().map(|c| if super::flow::is_unspaced(c) { 3 } else { 1 }).sum()
+}

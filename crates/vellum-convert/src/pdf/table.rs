@@ -1,0 +1,381 @@
+//! Tables: rows and cells out of rules and gaps.
+//!
+//! A ruled table is a stack of at least three horizontal rules of one extent (the frame, the line
+//! under the header, shaded rows). Its columns are the places that its words leave blank from top to
+//! bottom. Where most rows have a rule of their own, what lies between two rules is one row,
+//! however often its cells are wrapped; else every line is a row, and a line whose first cell is blank
+//! continues the row above.
+//!
+//! Without rules, two or more consecutive lines with wide gaps are a table of their own lines.
+
+use super::glyphs::{Rule, Rules, Upright};
+use super::layout::Block;
+use super::lines::{Line, Word, lines, text_of};
+
+/// Tolerance for "the same place", in points.
+const SAME_PLACE: f64 = 4.0;
+/// Least rules of a table: top, under the header, bottom.
+const MIN_RULES: usize = 3;
+/// Largest distance between two rules of one table, in points; beyond it, one is a page's own rule.
+const MAX_ROW_HEIGHT: f64 = 200.0;
+/// Height, in points, up to which a row is never too high for its table.
+const MAX_GRID_ROW: f64 = 45.0;
+/// Least blank between columns, in em.
+const MIN_COLUMN_GAP: f64 = 0.7;
+/// Gap, in em, that makes two cells of a line where no rule helps.
+const CELL_GAP: f64 = 1.5;
+/// Widest table, in points; wider than any page that is printed.
+const MAX_WIDTH: f64 = 20_000.0;
+/// Characters of a mean line from which two columns are text in columns and not a table.
+const PROSE_CHARS: usize = 30;
+
+/// Rows of cells with their place on the page.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Table {
+    pub(crate) rows: Vec<Vec<String>>,
+    pub(crate) x0: f64,
+    pub(crate) x1: f64,
+    pub(crate) top: f64,
+}
+
+/// Cuts the ruled tables out of `words`; returns them from top to bottom, and the other words.
+pub(crate) fn ruled(words: Vec<Word>, rules: &Rules, gap: f64) -> (Vec<Table>, Vec<Word>) {
+    let mut tables = Vec::new();
+    let mut rest = words;
+    let mut pending: Vec<Vec<Rule>> = stacks(&rules.level)
+        .into_iter()
+        .flat_map(|stack| connected(stack, &rules.upright))
+        .collect();
+    pending.sort_by_key(Vec::len);
+    while let Some(stack) = pending.pop() {
+        if stack.len() < MIN_RULES {
+            continue;
+        }
+        let (x0, x1) = (stack[0].x0 - SAME_PLACE, stack[0].x1 + SAME_PLACE);
+        let (top, bottom) = (stack[0].y, stack[stack.len() - 1].y);
+        let (inside, outside): (Vec<Word>, Vec<Word>) = rest.into_iter().partition(|word| {
+            let middle = (word.top() + word.bottom()) / 2.0;
+            word.x0 >= x0 && word.x1 <= x1 && middle > top && middle < bottom
+        });
+        rest = outside;
+        match rows(&inside, &stack, &rules.upright, gap) {
+            Some(rows) => tables.push(Table { rows, x0, x1, top }),
+            None => {
+                // Two tables of one width with text between look like one; the text is the widest row.
+                rest.extend(inside);
+                pending.extend(halves(stack));
+            }
+        }
+    }
+    tables.sort_by(|a, b| a.top.total_cmp(&b.top));
+    (tables, rest)
+}
+
+/// Divides a stack where no upright rule leads from one rule to the next.
+///
+/// Without upright rules, where a row would be several times as high as is usual; a table of three rules
+/// has one high row by design.
+fn connected(stack: Vec<Rule>, uprights: &[Upright]) -> Vec<Vec<Rule>> {
+    let within = |upright: &&Upright| {
+        upright.x > stack[0].x0 - SAME_PLACE && upright.x < stack[0].x1 + SAME_PLACE
+    };
+    let uprights: Vec<&Upright> = uprights.iter().filter(within).collect();
+    let leads = |a: &Rule, b: &Rule| {
+        let middle = (a.y + b.y) / 2.0;
+        uprights.iter().any(|upright| upright.top < middle && upright.bottom > middle)
+    };
+    if stack.windows(2).any(|pair| leads(&pair[0], &pair[1])) {
+        return stack.chunk_by(leads).map(<[Rule]>::to_vec).collect();
+    }
+    let mut heights: Vec<f64> = stack.windows(2).map(|pair| pair[1].y - pair[0].y).collect();
+    heights.sort_by(f64::total_cmp);
+    let usual = heights.get(heights.len() / 2).copied().unwrap_or_default();
+    if stack.len() <= MIN_RULES {
+        return vec![stack];
+    }
+    let is_row = |a: &Rule, b: &Rule| b.y - a.y <= (3.0 * usual).max(MAX_GRID_ROW);
+    stack.chunk_by(is_row).map(<[Rule]>::to_vec).collect()
+}
+
+/// Divides a stack at its widest gap.
+fn halves(stack: Vec<Rule>) -> [Vec<Rule>; 2] {
+    let height = |n: &usize| stack[*n].y - stack[*n - 1].y;
+    let at = (1..stack.len()).max_by(|a, b| height(a).total_cmp(&height(b))).unwrap_or(0);
+    let mut upper = stack;
+    let lower = upper.split_off(at);
+    [upper, lower]
+}
+
+/// Groups rules of one extent, one below the other; each group ascends by `y`.
+fn stacks(rules: &[Rule]) -> Vec<Vec<Rule>> {
+    // A row of cells drawn one by one has a rule per cell; joined they show the table's extent.
+    let rules = joined(rules);
+    let mut stacks: Vec<Vec<Rule>> = Vec::new();
+    for rule in rules {
+        let fitting = stacks.iter_mut().rev().take(64).find(|stack| {
+            let last = stack[stack.len() - 1];
+            (last.x0 - rule.x0).abs() < SAME_PLACE
+                && (last.x1 - rule.x1).abs() < SAME_PLACE
+                && rule.y - last.y < MAX_ROW_HEIGHT
+        });
+        match fitting {
+            Some(stack) if rule.y - stack[stack.len() - 1].y < 2.5 => {}
+            Some(stack) => stack.push(rule),
+            None => stacks.push(vec![rule]),
+        }
+    }
+    stacks
+}
+
+/// Joins rules at one height that touch each other; the result ascends by `y`.
+fn joined(rules: &[Rule]) -> Vec<Rule> {
+    let mut sorted = rules.to_vec();
+    sorted.sort_by(|a, b| {
+        (a.y.round(), a.x0).partial_cmp(&(b.y.round(), b.x0)).unwrap_or(std::cmp::Ordering::Equal)
+    });
+    let mut joined: Vec<Rule> = Vec::with_capacity(sorted.len());
+    for rule in sorted {
+        match joined.last_mut() {
+            Some(last) if (last.y - rule.y).abs() < 1.5 && rule.x0 - last.x1 < SAME_PLACE => {
+                last.x1 = last.x1.max(rule.x1);
+            }
+            _ => joined.push(rule),
+        }
+    }
+    joined
+}
+
+fn rows(
+    words: &[Word],
+    stack: &[Rule],
+    uprights: &[Upright],
+    gap: f64,
+) -> Option<Vec<Vec<String>>> {
+    let all = lines(words.to_vec());
+    let starts = drawn_columns(stack, uprights).or_else(|| column_starts(words, all.len()))?;
+    let n_chars: usize = words.iter().map(|word| word.text.chars().count()).sum();
+    if starts.len() == 2 && all.len() >= 8 && n_chars / (2 * all.len()) >= PROSE_CHARS {
+        return None;
+    }
+    let bands: Vec<Vec<Line>> = stack
+        .windows(2)
+        .map(|pair| {
+            let between = |line: &&Line| {
+                let middle = line.y - 0.25 * line.size;
+                middle > pair[0].y && middle <= pair[1].y
+            };
+            all.iter().filter(between).cloned().collect()
+        })
+        .filter(|band: &Vec<Line>| !band.is_empty())
+        .collect();
+    // Three rules (frame and header) bound many rows at once; a grid bounds each.
+    let n_wide = bands.iter().filter(|band| n_full_lines(band, &starts) >= 3).count();
+    let is_grid = n_wide == 0 || bands.len() >= 4 && n_wide * 3 < bands.len();
+    let mut rows = Vec::new();
+    for band in bands {
+        if is_grid {
+            rows.push(row(band.iter().flat_map(|line| &line.words), &starts, gap));
+            continue;
+        }
+        for line in &band {
+            let cells = row(line.words.iter(), &starts, gap);
+            match rows.last_mut() {
+                Some(above) if cells[0].is_empty() && line.y > band[0].y => append(above, cells),
+                _ => rows.push(cells),
+            }
+        }
+    }
+    rows.retain(|cells: &Vec<String>| cells.iter().any(|cell| !cell.is_empty()));
+    (rows.len() >= 2).then_some(rows)
+}
+
+/// Counts lines of a band that have text in at least two columns, the first among them.
+fn n_full_lines(band: &[Line], starts: &[f64]) -> usize {
+    let is_full = |line: &&Line| {
+        let mut seen = vec![false; starts.len()];
+        for word in &line.words {
+            seen[column(word, starts)] = true;
+        }
+        seen[0] && seen.iter().filter(|&&seen| seen).count() * 2 > starts.len().max(3)
+    };
+    band.iter().filter(is_full).count()
+}
+
+/// Returns the left end of each column where upright rules part them over most of the table's height.
+fn drawn_columns(stack: &[Rule], uprights: &[Upright]) -> Option<Vec<f64>> {
+    let (first, last) = (stack.first()?, stack.last()?);
+    let mut covered: Vec<(f64, f64)> = Vec::new();
+    let mut sorted = uprights.to_vec();
+    sorted.sort_by(|a, b| a.x.total_cmp(&b.x));
+    for upright in sorted {
+        let length = upright.bottom.min(last.y) - upright.top.max(first.y);
+        if length <= 0.0 || upright.x > last.x1 - SAME_PLACE {
+            continue;
+        }
+        match covered.last_mut() {
+            Some((x, sum)) if upright.x - *x < SAME_PLACE => *sum += length,
+            _ => covered.push((upright.x, length)),
+        }
+    }
+    covered.retain(|(x, sum)| *sum >= 0.6 * (last.y - first.y) && *x > first.x0 + SAME_PLACE);
+    if covered.is_empty() {
+        return None;
+    }
+    Some(std::iter::once(first.x0).chain(covered.into_iter().map(|(x, _)| x)).collect())
+}
+
+/// Returns the left end of each column: places after a blank that hardly any line crosses.
+fn column_starts(words: &[Word], n_lines: usize) -> Option<Vec<f64>> {
+    let x0 = words.iter().map(|word| word.x0).fold(f64::MAX, f64::min);
+    let x1 = words.iter().map(|word| word.x1).fold(f64::MIN, f64::max);
+    if words.is_empty() || x1 - x0 > MAX_WIDTH {
+        return None;
+    }
+    let mut cover = vec![0_usize; (x1 - x0) as usize + 2];
+    for word in words {
+        let (from, to) = ((word.x0 - x0) as usize, (word.x1 - x0) as usize);
+        for place in &mut cover[from..=to.max(from)] {
+            *place += 1;
+        }
+    }
+    // One merged cell in a long table must not hide its columns.
+    let allowed = n_lines / 10;
+    let mean_size = words.iter().map(|word| word.size).sum::<f64>() / words.len() as f64;
+    let mut starts = vec![x0];
+    let mut blank = 0.0;
+    for (place, &n) in cover.iter().enumerate() {
+        if n <= allowed {
+            blank += 1.0;
+            continue;
+        }
+        if blank >= MIN_COLUMN_GAP * mean_size {
+            starts.push(x0 + place as f64);
+        }
+        blank = 0.0;
+    }
+    (starts.len() >= 2).then_some(starts)
+}
+
+fn column(word: &Word, starts: &[f64]) -> usize {
+    let at = word.x0 + 1.5;
+    starts.iter().rposition(|&start| start <= at).unwrap_or(0)
+}
+
+fn row<'a>(words: impl Iterator<Item = &'a Word>, starts: &[f64], gap: f64) -> Vec<String> {
+    let mut cells: Vec<Vec<Word>> = vec![Vec::new(); starts.len()];
+    for word in words {
+        cells[column(word, starts)].push(word.clone());
+    }
+    cells
+        .into_iter()
+        .map(|words| {
+            let texts: Vec<String> =
+                lines(words).iter().map(|line| text_of(&line.words, gap)).collect();
+            super::flow::join_lines(&texts)
+        })
+        .collect()
+}
+
+fn append(row: &mut [String], continued: Vec<String>) {
+    for (cell, more) in row.iter_mut().zip(continued) {
+        if !more.is_empty() {
+            *cell = super::flow::join_lines(&[std::mem::take(cell), more]);
+        }
+    }
+}
+
+/// Divides lines without rules into running text and tables.
+pub(crate) fn unruled(lines: &[Line], gap: f64, blocks: &mut Vec<Block>) {
+    let mut text: Vec<Line> = Vec::new();
+    let mut rest = lines;
+    while let Some(line) = rest.first() {
+        let (n_rows, n_lines) = table_at_start(rest);
+        if n_rows < 2 {
+            text.push(line.clone());
+            rest = &rest[1..];
+            continue;
+        }
+        if !text.is_empty() {
+            blocks.push(Block::Lines(std::mem::take(&mut text)));
+        }
+        blocks.push(Block::Table(table_of(&rest[..n_lines], gap)));
+        rest = &rest[n_lines..];
+    }
+    if !text.is_empty() {
+        blocks.push(Block::Lines(text));
+    }
+}
+
+/// Counts the rows, and the lines they take, of the table that `lines` start with.
+fn table_at_start(lines: &[Line]) -> (usize, usize) {
+    let (mut n_rows, mut n_lines) = (0, 0_usize);
+    let mut row: Option<&Line> = None;
+    for line in lines {
+        let above = n_lines.checked_sub(1).map(|n| &lines[n]);
+        let is_row = n_cells(line) >= 2 && row.is_none_or(|row| is_next_row(row, line));
+        if is_row {
+            row = Some(line);
+            n_rows += 1;
+        } else if !row.zip(above).is_some_and(|(row, above)| is_wrapped(row, above, line)) {
+            break;
+        }
+        n_lines += 1;
+    }
+    (n_rows, n_lines)
+}
+
+/// Returns whether `line` continues cells of `row`, the first excepted.
+fn is_wrapped(row: &Line, above: &Line, line: &Line) -> bool {
+    let cells = row.cells(CELL_GAP);
+    let starts_under_cell =
+        |word: &Word| cells.iter().skip(1).any(|cell| (cell[0].x0 - word.x0).abs() < SAME_PLACE);
+    line.y - above.y < 1.6 * above.size && line.words.first().is_some_and(starts_under_cell)
+}
+
+fn table_of(lines: &[Line], gap: f64) -> Table {
+    let x0 = lines.iter().map(Line::x0).fold(f64::MAX, f64::min);
+    let x1 = lines.iter().map(Line::x1).fold(f64::MIN, f64::max);
+    let words: Vec<Word> = lines.iter().flat_map(|line| line.words.clone()).collect();
+    let by_cells = |line: &Line| -> Vec<String> {
+        line.cells(CELL_GAP).iter().map(|cell| text_of(cell, gap)).collect()
+    };
+    let rows = match column_starts(&words, lines.len()) {
+        Some(starts) => {
+            let mut rows: Vec<Vec<String>> = Vec::new();
+            for line in lines {
+                let cells = row(line.words.iter(), &starts, gap);
+                match rows.last_mut() {
+                    Some(above) if cells[0].is_empty() && n_cells(line) == 1 => {
+                        append(above, cells);
+                    }
+                    _ => rows.push(cells),
+                }
+            }
+            rows
+        }
+        None => lines.iter().map(by_cells).collect(),
+    };
+    Table { rows, x0, x1, top: lines[0].top() }
+}
+
+fn n_cells(line: &Line) -> usize {
+    let cells = line.cells(CELL_GAP);
+    // A bullet or a number before its item is not a cell.
+    let is_marker =
+        cells.len() == 2 && cells[0].len() == 1 && super::flow::is_list_marker(&cells[0][0].text);
+    if is_marker { 1 } else { cells.len() }
+}
+
+/// Returns whether `b` can be the next row: close below, and with a cell that starts or ends alike.
+fn is_next_row(a: &Line, b: &Line) -> bool {
+    let (a_cells, b_cells) = (a.cells(CELL_GAP), b.cells(CELL_GAP));
+    let edges = |cells: &[&[Word]]| -> Vec<(f64, f64)> {
+        cells.iter().skip(1).filter_map(|cell| Some((cell.first()?.x0, cell.last()?.x1))).collect()
+    };
+    let aligned = edges(&a_cells).iter().any(|a| {
+        edges(&b_cells)
+            .iter()
+            .any(|b| (a.0 - b.0).abs() < SAME_PLACE || (a.1 - b.1).abs() < SAME_PLACE)
+    });
+    aligned && b.y - a.y < 3.5 * a.size.max(b.size)
+}

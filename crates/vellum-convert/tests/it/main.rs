@@ -1,0 +1,13 @@
+//! Conversion seen from outside: exact text per format, hostile files, and the pool.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests fail by panicking and say why"
+)]
+
+mod pages;
+mod pdf;
+mod pool;
+mod properties;
+mod text;

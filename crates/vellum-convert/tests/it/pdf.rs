@@ -1,0 +1,204 @@
+//! PDF: reading order, paragraphs, tables, furniture, and files that cannot be read.
+
+use crate::pages::{PAGE, Page, pdf};
+use crate::text::{check_rejected, run};
+use std::path::Path;
+
+/// Returns the text of each page.
+fn pages(bytes: &[u8]) -> Vec<String> {
+    let document = run("a.pdf", bytes).unwrap();
+    document.pages().map(|(_, span)| document.text[span.start..span.end].to_owned()).collect()
+}
+
+const LEFT: [&str; 6] = [
+    "The reading order of a page in two col-",
+    "umns is the left one first, and then the",
+    "right one, however the lines stand.",
+    "A second paragraph begins here, and it",
+    "goes on until the column ends, so that its",
+    "sentence is finished at the top of the",
+];
+const RIGHT: [&str; 6] = [
+    "other column, where it ends. The third",
+    "sentence names a well-known compound.",
+    "Every line here has a neighbour on the",
+    "left at the same height, which a naive",
+    "reader would join with it into one well-",
+    "known mess of words from both columns.",
+];
+
+#[test]
+fn two_columns_are_read_one_after_the_other() {
+    let page = Page::new()
+        .text(100.0, 60.0, 18.0, "A title that stands across the columns")
+        .lines(50.0, 100.0, 11.0, &LEFT)
+        .lines(310.0, 100.0, 11.0, &RIGHT)
+        .text(
+            50.0,
+            230.0,
+            11.0,
+            "A line across the whole page ends the columns, because it is much too long.",
+        );
+    assert_eq!(
+        pages(&pdf(None, vec![page])),
+        ["A title that stands across the columns\n\n\
+          The reading order of a page in two columns is the left one first, and then the right one, \
+          however the lines stand.\n\n\
+          A second paragraph begins here, and it goes on until the column ends, so that its sentence \
+          is finished at the top of the other column, where it ends. The third sentence names a \
+          well-known compound. Every line here has a neighbour on the left at the same height, which \
+          a naive reader would join with it into one well-known mess of words from both columns.\n\n\
+          A line across the whole page ends the columns, because it is much too long."]
+    );
+}
+
+#[test]
+fn columns_with_other_baselines_are_columns_too() {
+    let page = Page::new().lines(50.0, 100.0, 11.0, &LEFT).lines(310.0, 106.5, 11.0, &RIGHT);
+    let text = pages(&pdf(None, vec![page])).remove(0);
+    assert!(text.contains("at the top of the other column"), "{text}");
+}
+
+#[test]
+fn tables_are_rows() {
+    let rows = [
+        ["Country", "Days", "Remark"],
+        ["United Kingdom", "27", "on top"],
+        ["Denmark", "30", "all"],
+    ];
+    let table = |page: Page| {
+        rows.iter().enumerate().fold(page, |page, (n, row)| {
+            let y = 112.0 + 20.0 * n as f32;
+            page.text(55.0, y, 10.0, row[0])
+                .text(205.0, y, 10.0, row[1])
+                .text(305.0, y, 10.0, row[2])
+        })
+    };
+    let expect =
+        "| Country | Days | Remark |\n| United Kingdom | 27 | on top |\n| Denmark | 30 | all |";
+    // Without rules.
+    assert_eq!(pages(&pdf(None, vec![table(Page::new())])), [expect]);
+    // With a grid, and a cell of two lines.
+    let grid = (0..4).fold(table(Page::new()), |page, n| {
+        let y = 98.0 + 20.0 * n as f32;
+        page.rule(50.0, y, 400.0, y)
+    });
+    let grid =
+        [50.0, 200.0, 300.0, 400.0].iter().fold(grid, |page, &x| page.rule(x, 98.0, x, 190.0));
+    let grid = grid
+        .rule(50.0, 190.0, 400.0, 190.0)
+        .text(55.0, 172.0, 10.0, "Netherlands")
+        .text(205.0, 172.0, 10.0, "29")
+        .text(305.0, 172.0, 10.0, "until")
+        .text(305.0, 184.0, 10.0, "July")
+        .text(50.0, 215.0, 10.0, "Text below the table.");
+    assert_eq!(
+        pages(&pdf(None, vec![grid])),
+        [format!("{expect}\n| Netherlands | 29 | until July |\n\nText below the table.")]
+    );
+}
+
+#[test]
+fn paragraphs_lists_and_headings() {
+    let page = Page::new()
+        .text(50.0, 80.0, 16.0, "1. Scope")
+        .lines(
+            50.0,
+            110.0,
+            10.0,
+            &["This paragraph has lines that flow on, and its", "end is here."],
+        )
+        .lines(
+            50.0,
+            134.0,
+            10.0,
+            &[
+                "Another starts without any space, and that is",
+                "seen because there was room above.",
+            ],
+        )
+        .lines(
+            60.0,
+            170.0,
+            10.0,
+            &["\u{b7} first item, which is long enough to be set", "\u{b7} second item"],
+        )
+        .text(67.0, 194.0, 10.0, "with a second line");
+    assert_eq!(
+        pages(&pdf(None, vec![page])),
+        ["1. Scope\n\nThis paragraph has lines that flow on, and its end is here.\n\n\
+          Another starts without any space, and that is seen because there was room above.\n\n\
+          \u{b7} first item, which is long enough to be set\n\u{b7} second item with a second line"]
+    );
+}
+
+#[test]
+fn furniture_is_left_out_and_pages_are_kept() {
+    let page = |n: usize, lines: &[&str]| {
+        Page::new()
+            .text(50.0, 40.0, 9.0, "Handbook, edition 2026")
+            .text(250.0, PAGE.1 - 30.0, 9.0, &format!("Page {n} of 4"))
+            .lines(50.0, 100.0, 11.0, lines)
+    };
+    let bytes = pdf(
+        Some("  The   handbook "),
+        vec![
+            page(1, &["A sentence that begins on the first page is not fin-"]),
+            page(2, &["ished before the second one."]),
+            page(3, &[]),
+            page(4, &["Last."]),
+        ],
+    );
+    assert_eq!(
+        pages(&bytes),
+        [
+            "A sentence that begins on the first page is not finished",
+            "before the second one.",
+            "",
+            "Last."
+        ]
+    );
+    let document = run("x", &bytes).unwrap();
+    assert_eq!(document.title.as_deref(), Some("The handbook"));
+    assert_eq!(document.metadata["author"], "Grüße");
+}
+
+#[test]
+fn empty_pages_keep_their_section() {
+    let page = |text: &str| Page::new().text(50.0, 100.0, 11.0, text);
+    let bytes = pdf(None, vec![Page::new(), page("Two."), Page::new(), page("Four."), Page::new()]);
+    assert_eq!(pages(&bytes), ["", "Two.", "", "Four.", ""]);
+    assert_eq!(run("x", &bytes).unwrap().page_at(6), Some(4));
+}
+
+#[test]
+fn repeated_content_is_not_furniture() {
+    let bytes = pdf(
+        None,
+        (1..=5).map(|n| Page::new().text(50.0, 60.0, 11.0, &format!("Record {n}"))).collect(),
+    );
+    assert_eq!(pages(&bytes), ["Record 1", "Record 2", "Record 3", "Record 4", "Record 5"]);
+}
+
+#[test]
+fn what_cannot_be_read_says_why() {
+    let whole = pdf(None, vec![Page::new().text(50.0, 100.0, 11.0, "text")]);
+    check_rejected("a.pdf", b"%PDF-1.7\nnothing", "the PDF is damaged: no readable page tree");
+    check_rejected("a.pdf", &whole[..60], "the PDF is damaged: no readable page tree");
+    check_rejected(
+        "a.pdf",
+        &pdf(None, vec![Page::new()]),
+        "no page has a text layer (scanned images need OCR)",
+    );
+    // A missing end is repaired.
+    assert_eq!(pages(&whole[..whole.len() - 120]), ["text"]);
+}
+
+#[test]
+fn encrypted_files() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let locked = std::fs::read(data.join("locked.pdf")).unwrap();
+    check_rejected("a.pdf", &locked, "the PDF is password-protected");
+    let owner_only = std::fs::read(data.join("owner-password.pdf")).unwrap();
+    assert_eq!(pages(&owner_only), ["Readable without a password."]);
+}
