@@ -65,7 +65,7 @@ impl Analyser {
     /// Returns the analyser of an ISO 639-1 code; for an unknown or absent code one that only folds.
     pub fn new(language: Option<&str>) -> Self {
         let known = language.and_then(|code| LANGUAGES.iter().find(|(known, ..)| *known == code));
-        let stop_words = match known.and_then(|(_, _, list)| list.clone()) {
+        let stop_words = match known.and_then(|(_, _, list)| *list) {
             Some(list) => stop_words::get(list)
                 .iter()
                 .map(|word| word.nfkc().collect::<String>().to_lowercase().replace('’', "'"))

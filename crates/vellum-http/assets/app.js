@@ -1,0 +1,96 @@
+// The console's script: what cannot be done with links and forms alone.
+// Asking, reading and moving about work without it.
+"use strict";
+
+const root = document.body.dataset.root || "./";
+
+for (const select of document.querySelectorAll("select[data-submit]")) {
+  select.addEventListener("change", () => select.form.submit());
+}
+
+const ask = document.querySelector("form.ask");
+if (ask) {
+  const button = ask.querySelector("button");
+  const label = button.textContent;
+  ask.addEventListener("submit", () => {
+    button.disabled = true;
+    button.textContent = "Asking…";
+  });
+  // The browser's back button restores the page as it was left.
+  addEventListener("pageshow", () => {
+    button.disabled = false;
+    button.textContent = label;
+  });
+}
+
+/** Sends a request that changes something; returns a message when it was refused. */
+async function send(path, body) {
+  const options = { method: "POST", headers: { accept: "application/json" } };
+  if (body) {
+    options.headers["content-type"] = "application/json";
+    options.body = JSON.stringify(body);
+  }
+  try {
+    const response = await fetch(root + path, options);
+    if (response.ok) return null;
+    const problem = await response.json();
+    return [problem.detail, problem.hint].filter(Boolean).join(" – ");
+  } catch (error) {
+    return "The server does not answer.";
+  }
+}
+
+const start = document.querySelector("form[data-start]");
+if (start) {
+  start.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = start.querySelector("button");
+    const message = start.querySelector(".form-error");
+    const fields = new FormData(start);
+    const collection = String(fields.get("collection"));
+    button.disabled = true;
+    message.hidden = true;
+    const refused = await send(`api/v1/collections/${encodeURIComponent(collection)}/jobs`, {
+      source: String(fields.get("source")).trim(),
+      prune: fields.get("prune") !== null,
+    });
+    button.disabled = false;
+    if (refused === null) {
+      location.assign(`${root}jobs?collection=${encodeURIComponent(collection)}`);
+      return;
+    }
+    message.textContent = refused;
+    message.hidden = false;
+  });
+}
+
+function show(job, item) {
+  const live = job.progress;
+  if (!live) return;
+  const bar = item.querySelector("[data-bar]");
+  if (live.listed > 0) {
+    bar.max = live.listed;
+    bar.value = live.settled;
+  }
+  const parts = [`${live.settled} of ${live.listed}${live.listing_done ? "" : "+"} documents`];
+  if (live.chunks_per_s > 0) parts.push(`${live.chunks_per_s.toFixed(0)} chunks/s`);
+  if (live.remaining_s !== null) parts.push(`about ${Math.ceil(live.remaining_s)} s left`);
+  if (live.current.length > 0) parts.push(live.current[0]);
+  item.querySelector("[data-line]").textContent = parts.join(" · ");
+}
+
+// A browser opens six connections to a server; the others must stay free for pages.
+const watched = [...document.querySelectorAll("[data-live]")].slice(0, 3);
+for (const item of watched) {
+  const path = `api/v1/jobs/${item.dataset.job}`;
+  const events = new EventSource(`${root}${path}/events`);
+  events.addEventListener("progress", (event) => show(JSON.parse(event.data), item));
+  events.addEventListener("done", () => {
+    events.close();
+    location.reload();
+  });
+  item.querySelector("[data-cancel]").addEventListener("click", async (event) => {
+    event.target.disabled = true;
+    await send(`${path}/cancel`);
+  });
+}

@@ -1,0 +1,8 @@
+//! Handlers of `/api/v1`: extract, get a pass, call `vellum-rag`, convert.
+
+pub(crate) mod ask;
+pub(crate) mod collections;
+pub(crate) mod content;
+pub(crate) mod documents;
+pub(crate) mod jobs;
+pub(crate) mod search;

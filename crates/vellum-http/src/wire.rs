@@ -1,0 +1,94 @@
+//! The JSON contracts: what the API answers, the CLI prints with `--json` and its remote client reads.
+//!
+//! Domain types carry no wire format; they are converted here, once, at the edge. Requests refuse unknown
+//! fields, so a misspelt option is an error and not a silent default; answers may gain fields, so a
+//! client must ignore what it does not know.
+//!
+//! Field names and meanings are a contract with clients; `openapi.json` pins them. Offsets are characters
+//! (Unicode scalar values) of the document's extracted text, pages are 1-based, times are milliseconds.
+
+mod ask;
+mod collection;
+mod document;
+mod job;
+mod search;
+
+pub use ask::{AskRequest, AskResponse, Citation, Delta};
+pub use collection::{CollectionInfo, CollectionList, CollectionShow};
+pub use document::{Document, DocumentList, DocumentState, display_name};
+pub use job::{Counts, IngestReport, Job, JobList, JobRequest, JobState, Progress, Refusal};
+pub use search::{Filter, FilterField, FilterIn, Hit, Mode, Scores, SearchRequest, SearchResponse};
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+use vellum_core::ids::CollectionName;
+use vellum_rag::search::Timings;
+
+/// Milliseconds by stage, with their sum as `total`.
+pub type TimingsMs = BTreeMap<String, f64>;
+
+/// Returns the times by stage and their sum, in milliseconds with three decimals.
+pub fn timings_ms(timings: &Timings) -> TimingsMs {
+    let ms = |seconds: f64| (seconds * 1e6).round() / 1e3;
+    let total = timings.iter().map(|(_, time)| time.as_secs_f64()).sum();
+    let mut by_stage = TimingsMs::new();
+    for (stage, time) in timings {
+        *by_stage.entry((*stage).to_owned()).or_default() += ms(time.as_secs_f64());
+    }
+    by_stage.insert("total".to_owned(), ms(total));
+    by_stage
+}
+
+/// What `GET /` answers to a client that asks for JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Index {
+    /// `vellum`.
+    pub name: String,
+    /// Version of the server.
+    pub version: String,
+    /// Where things are, relative to this resource.
+    pub links: BTreeMap<String, String>,
+}
+
+/// What `/readyz` answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Readiness {
+    /// Whether every check passed.
+    pub ready: bool,
+    /// Checks, in a fixed order.
+    pub checks: Vec<Check>,
+}
+
+/// One check of readiness.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Check {
+    /// What was checked.
+    pub name: String,
+    /// Whether it works.
+    pub ok: bool,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+fn default_collection() -> CollectionName {
+    "default".parse().expect("the name is valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn timings_add_up_by_stage() {
+        let us = Duration::from_micros;
+        let timings = timings_ms(&vec![("embed", us(1500)), ("search", us(2)), ("embed", us(500))]);
+        let expected = [("embed", 2.0), ("search", 0.002), ("total", 2.002)];
+        assert_eq!(timings, expected.map(|(stage, ms)| (stage.to_owned(), ms)).into());
+    }
+}

@@ -1,0 +1,131 @@
+//! `POST /api/v1/ask` and `vellum ask --json`.
+
+use super::{Filter, TimingsMs, default_collection, timings_ms};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use vellum_core::ids::{ChunkId, CollectionName, DocumentId};
+use vellum_core::{Error, ErrorKind};
+use vellum_rag::{answer as rag, search};
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AskRequest {
+    /// The words.
+    pub question: String,
+    /// The collection.
+    #[serde(default = "default_collection")]
+    #[schema(value_type = String, default = "default")]
+    pub collection: CollectionName,
+    /// Passages to answer from.
+    #[serde(default = "default_top_k")]
+    #[schema(default = 8, minimum = 1, maximum = 1000)]
+    pub top_k: usize,
+    /// Whether the answer comes as server-sent events.
+    #[serde(default)]
+    pub stream: bool,
+    /// Condition on the passages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
+}
+
+fn default_top_k() -> usize {
+    8
+}
+
+impl TryFrom<AskRequest> for rag::AskRequest {
+    type Error = Error;
+
+    fn try_from(request: AskRequest) -> Result<Self, Error> {
+        if !(1..=search::MAX_TOP_K).contains(&request.top_k) {
+            let message = format!("top_k {} is not in 1 to {}", request.top_k, search::MAX_TOP_K);
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        Ok(Self {
+            question: request.question,
+            top_k: request.top_k,
+            filter: request.filter.map(Into::into),
+        })
+    }
+}
+
+/// An answer with its proof.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AskResponse {
+    /// The text, with `[n]` where citation `n` applies.
+    pub answer: String,
+    /// Whether the documents do not answer the question; then there are no citations.
+    pub refused: bool,
+    /// What wrote the text.
+    pub generator: String,
+    /// Citations, by number.
+    pub citations: Vec<Citation>,
+    /// Milliseconds by stage, with `total`.
+    pub timings_ms: TimingsMs,
+}
+
+/// Where a part of an answer comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Citation {
+    /// Number in the answer's text, from 1.
+    pub n: usize,
+    /// File name.
+    pub source: String,
+    /// Uri of the document.
+    pub uri: String,
+    /// 1-based page; null where the format has none.
+    pub page: Option<u32>,
+    /// The cited text, verbatim.
+    pub text: String,
+    /// First character in the document's text.
+    pub start: usize,
+    /// One past the last character.
+    pub end: usize,
+    /// How well the text answers, about 0 to 1.
+    pub score: f32,
+    /// Share of the answer's sentence that the cited text supports, 0 to 1; 1 is verbatim.
+    pub support: f32,
+    /// The cited chunk.
+    #[schema(value_type = String, format = "uuid")]
+    pub chunk_id: ChunkId,
+    /// The cited document.
+    #[schema(value_type = String, format = "uuid")]
+    pub document_id: DocumentId,
+}
+
+/// Data of the event `delta`: more of the answer's text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Delta {
+    /// The text.
+    pub text: String,
+}
+
+impl From<rag::Answer> for AskResponse {
+    fn from(answer: rag::Answer) -> Self {
+        Self {
+            answer: answer.text,
+            refused: answer.refused,
+            generator: answer.generator.to_owned(),
+            citations: answer.citations.into_iter().map(Into::into).collect(),
+            timings_ms: timings_ms(&answer.timings),
+        }
+    }
+}
+
+impl From<rag::Citation> for Citation {
+    fn from(citation: rag::Citation) -> Self {
+        Self {
+            n: citation.n,
+            source: citation.source,
+            uri: citation.uri,
+            page: citation.page,
+            text: citation.text,
+            start: citation.start,
+            end: citation.end,
+            score: citation.score,
+            support: citation.support,
+            chunk_id: citation.chunk,
+            document_id: citation.document,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Ports that count calls and never answer: a refused request must not reach any.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use vellum_core::access::Pass;
+use vellum_core::chunk::Chunk;
+use vellum_core::collection::{Collection, SparseSettings};
+use vellum_core::document::Document;
+use vellum_core::filter::Filter;
+use vellum_core::ids::{ChunkId, CollectionName, DocumentId, JobId};
+use vellum_core::job::Job;
+use vellum_core::ledger::LedgerRow;
+use vellum_core::ports::{
+    ConvertInput, Converter, Embedder, EmbedderInfo, Leg, Listing, Metastore, ObjectMeta,
+    ObjectStore, Point, ScoredId, StoreSpec, StoredChunk, TextKind, VectorStore, WithVectors,
+};
+use vellum_core::testing::ManualClock;
+use vellum_core::vector::{Embedding, SparseVector};
+use vellum_core::{Error, ErrorKind, Result};
+use vellum_rag::app::{App, Settings};
+use vellum_rag::jobs::Jobs;
+
+/// All ports in one; every call is counted and fails.
+pub(crate) struct Spy {
+    calls: AtomicU64,
+    info: EmbedderInfo,
+}
+
+impl Spy {
+    pub(crate) fn new() -> Arc<Self> {
+        let info =
+            EmbedderInfo { name: "spy".into(), digest: "spy".into(), dim: 2, max_tokens: 16 };
+        Arc::new(Self { calls: AtomicU64::new(0), info })
+    }
+
+    pub(crate) fn app(self: &Arc<Self>) -> Arc<App> {
+        Arc::new(App {
+            objects: self.clone(),
+            converter: self.clone(),
+            embedder: self.clone(),
+            vectors: self.clone(),
+            metastore: self.clone(),
+            clock: Arc::new(ManualClock::default()),
+            settings: Settings::default(),
+            jobs: Jobs::default(),
+        })
+    }
+
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn seen<T>(&self) -> Result<T> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        Err(Error::new(ErrorKind::Unavailable, "spied on host `secret.internal`"))
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Spy {
+    async fn resolve(&self, _: &str) -> Result<String> {
+        self.seen()
+    }
+    async fn list(&self, _: &str) -> Result<Listing> {
+        self.seen()
+    }
+    async fn get(&self, _: &str, _: u64) -> Result<(ObjectMeta, Bytes)> {
+        self.seen()
+    }
+    async fn check(&self) -> Result<()> {
+        self.seen()
+    }
+}
+
+#[async_trait]
+impl Converter for Spy {
+    fn version(&self) -> &str {
+        "spy"
+    }
+    async fn convert(&self, _: ConvertInput) -> Result<Document> {
+        self.seen()
+    }
+    async fn check(&self) -> Result<()> {
+        self.seen()
+    }
+}
+
+#[async_trait]
+impl Embedder for Spy {
+    fn info(&self) -> &EmbedderInfo {
+        &self.info
+    }
+    async fn embed(&self, _: &[String], _: TextKind) -> Result<Vec<Embedding>> {
+        self.seen()
+    }
+    fn n_tokens(&self, text: &str) -> usize {
+        text.len()
+    }
+    async fn check(&self) -> Result<()> {
+        self.seen()
+    }
+}
+
+#[async_trait]
+impl VectorStore for Spy {
+    async fn create(&self, _: &Pass, _: StoreSpec) -> Result<()> {
+        self.seen()
+    }
+    async fn drop_collection(&self, _: &Pass) -> Result<()> {
+        self.seen()
+    }
+    async fn upsert(&self, _: &Pass, _: Vec<Point>) -> Result<()> {
+        self.seen()
+    }
+    async fn update_sparse(&self, _: &Pass, _: Vec<(ChunkId, SparseVector)>) -> Result<()> {
+        self.seen()
+    }
+    async fn delete_document(&self, _: &Pass, _: DocumentId, _: &[ChunkId]) -> Result<()> {
+        self.seen()
+    }
+    async fn search(&self, _: &Pass, _: &Leg) -> Result<Vec<ScoredId>> {
+        self.seen()
+    }
+    async fn fetch(&self, _: &Pass, _: &[ChunkId], _: WithVectors) -> Result<Vec<StoredChunk>> {
+        self.seen()
+    }
+    async fn scan(
+        &self,
+        _: &Pass,
+        _: Option<ChunkId>,
+        _: usize,
+        _: Option<&Filter>,
+    ) -> Result<Vec<Chunk>> {
+        self.seen()
+    }
+    async fn count(&self, _: &Pass) -> Result<u64> {
+        self.seen()
+    }
+    async fn flush(&self, _: &Pass) -> Result<()> {
+        self.seen()
+    }
+    async fn optimize(&self, _: &Pass) -> Result<()> {
+        self.seen()
+    }
+    async fn check(&self) -> Result<()> {
+        self.seen()
+    }
+}
+
+#[async_trait]
+impl Metastore for Spy {
+    async fn create_collection(&self, _: &Collection) -> Result<()> {
+        self.seen()
+    }
+    async fn collection(&self, _: &CollectionName) -> Result<Option<Collection>> {
+        self.seen()
+    }
+    async fn collections(&self) -> Result<Vec<Collection>> {
+        self.seen()
+    }
+    async fn settle_sparse(&self, _: &Pass, _: Option<&SparseSettings>) -> Result<()> {
+        self.seen()
+    }
+    async fn delete_collection(&self, _: &Pass) -> Result<()> {
+        self.seen()
+    }
+    async fn put_rows(&self, _: &Pass, _: &[LedgerRow]) -> Result<()> {
+        self.seen()
+    }
+    async fn delete_rows(&self, _: &Pass, _: &[DocumentId]) -> Result<()> {
+        self.seen()
+    }
+    async fn rows(&self, _: &Pass, _: &str, _: Option<&str>, _: usize) -> Result<Vec<LedgerRow>> {
+        self.seen()
+    }
+    async fn totals(&self, _: &Pass) -> Result<(u64, u64)> {
+        self.seen()
+    }
+    async fn find_document(&self, _: DocumentId) -> Result<Option<(CollectionName, LedgerRow)>> {
+        self.seen()
+    }
+    async fn put_job(&self, _: &Job) -> Result<()> {
+        self.seen()
+    }
+    async fn job(&self, _: JobId) -> Result<Option<Job>> {
+        self.seen()
+    }
+    async fn jobs(&self, _: usize) -> Result<Vec<Job>> {
+        self.seen()
+    }
+    async fn check(&self) -> Result<()> {
+        self.seen()
+    }
+}
