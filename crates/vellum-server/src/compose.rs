@@ -1,0 +1,124 @@
+//! The only place that constructs adapters.
+//!
+//! What the slim server lacks (models, parsers, the embedded index) arrives as constructors in [`Local`].
+
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use futures::future::BoxFuture;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use vellum_backends::{FolderStore, SqliteMetastore};
+use vellum_core::collection::SplitterSettings;
+use vellum_core::ports::{Clock, Converter, Embedder, ObjectStore, VectorStore};
+use vellum_core::{Result, access::Principal};
+use vellum_rag::app::{App, IngestSettings, RetrievalSettings, Settings};
+use vellum_rag::jobs::{self, Jobs};
+
+/// Constructors of what only the all-in-one binary has.
+pub struct Local {
+    /// Makes the embedder of the configuration.
+    pub embedder: fn(&Config) -> BoxFuture<'_, Result<Arc<dyn Embedder>>>,
+    /// Makes the converter of the configuration.
+    pub converter: fn(&Config) -> Result<Arc<dyn Converter>>,
+    /// Opens the embedded vector store in a directory.
+    pub vectors: fn(&Path) -> Result<Arc<dyn VectorStore>>,
+}
+
+/// Returns the product over the data directory, ready to serve.
+///
+/// # Errors
+/// What opening the stores or loading the model fails with.
+pub async fn compose(config: &Config, local: &Local, dir: &DataDir) -> Result<Arc<App>> {
+    let parts = Parts {
+        objects: Arc::new(FolderStore),
+        embedder: (local.embedder)(config).await?,
+        converter: (local.converter)(config)?,
+    };
+    let app = assemble(config, local, dir.path(), parts).await?;
+    jobs::recover(&app).await?;
+    Ok(app)
+}
+
+/// Ports that a caller may choose.
+pub struct Parts {
+    /// Source objects.
+    pub objects: Arc<dyn ObjectStore>,
+    /// Model.
+    pub embedder: Arc<dyn Embedder>,
+    /// Parsers.
+    pub converter: Arc<dyn Converter>,
+}
+
+/// Returns the product with chosen parts over stores in `path`; evaluation uses a directory of its own.
+///
+/// # Errors
+/// What opening the stores fails with.
+pub async fn assemble(
+    config: &Config,
+    local: &Local,
+    path: &Path,
+    parts: Parts,
+) -> Result<Arc<App>> {
+    let metastore = SqliteMetastore::open(&path.join("vellum.db")).await?;
+    Ok(Arc::new(App {
+        objects: parts.objects,
+        converter: parts.converter,
+        embedder: parts.embedder,
+        vectors: (local.vectors)(&path.join("index"))?,
+        metastore: Arc::new(metastore),
+        clock: Arc::new(SystemClock(Instant::now())),
+        settings: settings(config),
+        jobs: Jobs::default(),
+    }))
+}
+
+/// Returns the product's settings of a configuration.
+pub fn settings(config: &Config) -> Settings {
+    let language = config.collection.language.as_str();
+    let concurrency = match config.ingest.concurrency {
+        0 => cores() + 2,
+        chosen => chosen,
+    };
+    Settings {
+        splitter: SplitterSettings {
+            max_tokens: config.collection.max_tokens,
+            overlap_tokens: config.collection.overlap_tokens,
+        },
+        language: (language != "auto").then(|| language.to_owned()),
+        ingest: IngestSettings {
+            concurrency,
+            max_document_bytes: config.ingest.max_document_bytes,
+            memory_budget: config.ingest.memory_budget,
+        },
+        retrieval: RetrievalSettings {
+            leg_limit: config.retrieval.leg_limit,
+            dense_weight: config.retrieval.dense_weight,
+            sparse_weight: config.retrieval.sparse_weight,
+            mmr_lambda: config.retrieval.mmr_lambda,
+        },
+    }
+}
+
+/// Returns the processors that this process may use, at least 1.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Returns who the user of this process is to the product: the owner of the data directory.
+pub const fn local_user() -> Principal {
+    Principal::Owner
+}
+
+struct SystemClock(Instant);
+
+impl Clock for SystemClock {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn unix_ms(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,403 @@
+//! Settings: the compiled-in reference file, then `vellum.toml`, then the environment, then flags.
+//!
+//! Layers are merged as TOML values, so that each value's origin is known, and only then read into
+//! [`Config`]. The reference file is the single definition of names, types and defaults: a key
+//! that it does not have is an error, and the environment variable of a setting follows from its path.
+//! Other variables that begin with `VELLUM_` are ignored, because Kubernetes injects such
+//! (`VELLUM_SERVICE_HOST`) for a service of that name.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+use vellum_core::{Error, ErrorKind, Result};
+
+/// The reference file: every setting with its default and its explanation.
+pub const REFERENCE: &str = include_str!("reference.toml");
+
+/// The settings in force.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Data directory; empty means the platform's.
+    pub data_dir: String,
+    /// Serving.
+    pub server: Server,
+    /// Embedding model.
+    pub embedder: Embedder,
+    /// Defaults of new collections.
+    pub collection: Collection,
+    /// Ingestion.
+    pub ingest: Ingest,
+    /// Retrieval.
+    pub retrieval: Retrieval,
+    /// Logging.
+    pub log: Log,
+}
+
+/// `[server]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file documents every setting")]
+pub struct Server {
+    pub bind: String,
+    pub base_path: String,
+}
+
+/// `[embedder]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file documents every setting")]
+pub struct Embedder {
+    pub model: String,
+    pub sha256: String,
+    pub hub: String,
+    pub threads: usize,
+}
+
+/// `[collection]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file documents every setting")]
+pub struct Collection {
+    pub language: String,
+    pub max_tokens: usize,
+    pub overlap_tokens: usize,
+}
+
+/// `[ingest]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file documents every setting")]
+pub struct Ingest {
+    pub concurrency: usize,
+    pub max_document_bytes: u64,
+    pub memory_budget: u64,
+    pub convert_workers: usize,
+    pub convert_timeout_s: u64,
+    pub convert_memory: u64,
+    pub rescan_s: u64,
+}
+
+/// `[retrieval]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file documents every setting")]
+pub struct Retrieval {
+    pub leg_limit: usize,
+    pub dense_weight: f32,
+    pub sparse_weight: f32,
+    pub mmr_lambda: f32,
+}
+
+/// `[log]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file documents every setting")]
+pub struct Log {
+    pub level: String,
+    pub format: String,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The reference file.
+    Default,
+    /// A `vellum.toml`.
+    File(PathBuf),
+    /// An environment variable.
+    Environment(String),
+    /// A command-line flag.
+    Flag(String),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag --{name}"),
+        }
+    }
+}
+
+/// The settings in force and where each comes from.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The settings.
+    pub config: Config,
+    /// By path (`server.bind`), ascending: value and origin.
+    pub values: BTreeMap<String, (Value, Origin)>,
+}
+
+/// What the layers above the reference file come from.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// A configuration file that was asked for; it must exist.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub environment: Vec<(String, String)>,
+    /// Flags as `(path, flag, value)`.
+    pub flags: Vec<(&'static str, &'static str, String)>,
+}
+
+/// Returns the settings in force.
+///
+/// Without an explicit file, `vellum.toml` in the working directory is read if it is there.
+///
+/// # Errors
+/// `Invalid` naming the file or variable, the setting and what is wrong with it.
+pub fn resolve(sources: &Sources) -> Result<Resolved> {
+    let reference: Table = REFERENCE.parse().expect("the compiled-in reference file is valid TOML");
+    let mut values = BTreeMap::new();
+    flatten("", &reference, &mut |path, value| {
+        values.insert(path, (value.clone(), Origin::Default));
+    });
+    if let Some(path) = config_file(sources)? {
+        let table = read_table(&path)?;
+        let origin = Origin::File(path);
+        let mut problem = None;
+        flatten("", &table, &mut |key, value| {
+            if let Err(error) = put(&mut values, &key, value.clone(), origin.clone()) {
+                problem.get_or_insert(error);
+            }
+        });
+        if let Some(problem) = problem {
+            return Err(problem);
+        }
+    }
+    for key in values.keys().cloned().collect::<Vec<_>>() {
+        let name = variable(&key);
+        if let Some((_, text)) = sources.environment.iter().find(|(known, _)| *known == name) {
+            put_text(&mut values, &key, text, Origin::Environment(name))?;
+        }
+    }
+    for (key, flag, text) in &sources.flags {
+        put_text(&mut values, key, text, Origin::Flag((*flag).to_owned()))?;
+    }
+    let config = read(&values)?;
+    check(&config, &values)?;
+    Ok(Resolved { config, values })
+}
+
+/// Returns the environment variable of the setting at `path`.
+pub fn variable(path: &str) -> String {
+    format!("VELLUM_{}", path.replace('.', "_").to_uppercase())
+}
+
+fn config_file(sources: &Sources) -> Result<Option<PathBuf>> {
+    if let Some(path) = &sources.file {
+        if !path.is_file() {
+            return Err(invalid(format!("configuration file `{}` does not exist", path.display())));
+        }
+        return Ok(Some(path.clone()));
+    }
+    let local = PathBuf::from("vellum.toml");
+    Ok(local.is_file().then_some(local))
+}
+
+fn read_table(path: &Path) -> Result<Table> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::io(format!("read `{}`", path.display()), error))?;
+    text.parse().map_err(|error: toml::de::Error| {
+        let (line, _) = position(&text, error.span().map_or(0, |span| span.start));
+        invalid(format!("`{}` line {line} is not valid TOML: {}", path.display(), error.message()))
+    })
+}
+
+fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..at.min(text.len())];
+    (before.matches('\n').count() + 1, before.len())
+}
+
+fn flatten(prefix: &str, table: &Table, each: &mut dyn FnMut(String, &Value)) {
+    for (key, value) in table {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Table(inner) => flatten(&path, inner, each),
+            value => each(path, value),
+        }
+    }
+}
+
+type Values = BTreeMap<String, (Value, Origin)>;
+
+/// Replaces a value by one of the same type.
+fn put(values: &mut Values, path: &str, value: Value, origin: Origin) -> Result<()> {
+    let Some(slot) = values.get_mut(path) else {
+        let known = values.keys().min_by_key(|known| distance(known, path)).cloned();
+        return Err(invalid(format!("{origin}: unknown setting `{path}`")).with_hint(format!(
+            "did you mean `{}`? `vellum config show` lists all",
+            known.unwrap_or_default()
+        )));
+    };
+    let value = match (&slot.0, value) {
+        (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
+        (_, value) => value,
+    };
+    if slot.0.type_str() != value.type_str() {
+        return Err(invalid(format!(
+            "{origin}: `{path}` is a {}, not a {}",
+            slot.0.type_str(),
+            value.type_str()
+        )));
+    }
+    *slot = (value, origin);
+    Ok(())
+}
+
+/// Replaces a value by text, read as the type that the setting has.
+fn put_text(values: &mut Values, path: &str, text: &str, origin: Origin) -> Result<()> {
+    let wrong = |kind: &str| invalid(format!("{origin}: `{path}` must be {kind}, not `{text}`"));
+    let value = match values.get(path).map(|(value, _)| value) {
+        Some(Value::Integer(_)) => {
+            Value::Integer(text.replace('_', "").parse().map_err(|_| wrong("a whole number"))?)
+        }
+        Some(Value::Float(_)) => Value::Float(text.parse().map_err(|_| wrong("a number"))?),
+        Some(Value::Boolean(_)) => {
+            Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?)
+        }
+        _ => Value::String(text.to_owned()),
+    };
+    put(values, path, value, origin)
+}
+
+fn read(values: &Values) -> Result<Config> {
+    let mut root = Table::new();
+    for (path, (value, origin)) in values {
+        if let Value::Integer(whole) = value
+            && *whole < 0
+        {
+            return Err(invalid(format!("{origin}: `{path}` must not be negative")));
+        }
+        match path.split_once('.') {
+            None => {
+                root.insert(path.clone(), value.clone());
+            }
+            Some((section, key)) => {
+                let section = root.entry(section).or_insert_with(|| Value::Table(Table::new()));
+                if let Value::Table(section) = section {
+                    section.insert(key.to_owned(), value.clone());
+                }
+            }
+        }
+    }
+    Config::deserialize(Value::Table(root))
+        .map_err(|error| invalid(format!("settings: {}", error.message())))
+}
+
+/// Checks what types alone cannot say.
+fn check(config: &Config, values: &Values) -> Result<()> {
+    let wrong = |path: &str, why: &str| {
+        let (value, origin) = &values[path];
+        Err(invalid(format!("{origin}: `{path}` {why}, not {value}")))
+    };
+    if config.server.bind.parse::<std::net::SocketAddr>().is_err() {
+        return wrong("server.bind", "must be ADDRESS:PORT, such as 127.0.0.1:7117");
+    }
+    let base = &config.server.base_path;
+    if !base.is_empty() && (!base.starts_with('/') || base.ends_with('/')) {
+        return wrong("server.base_path", "must begin with `/` and not end with it");
+    }
+    let language = config.collection.language.as_str();
+    if language != "auto" && !is_language(language) {
+        return wrong("collection.language", "must be `auto` or an ISO 639-1 code such as `en`");
+    }
+    if config.collection.max_tokens < 16 {
+        return wrong("collection.max_tokens", "must be at least 16");
+    }
+    if config.collection.overlap_tokens * 2 > config.collection.max_tokens {
+        return wrong("collection.overlap_tokens", "must be at most half of collection.max_tokens");
+    }
+    if config.retrieval.leg_limit == 0 || config.retrieval.leg_limit > 10_000 {
+        return wrong("retrieval.leg_limit", "must be in 1 to 10000");
+    }
+    if !(0.0..=1.0).contains(&config.retrieval.mmr_lambda) {
+        return wrong("retrieval.mmr_lambda", "must be in 0 to 1");
+    }
+    for (path, weight) in [
+        ("retrieval.dense_weight", config.retrieval.dense_weight),
+        ("retrieval.sparse_weight", config.retrieval.sparse_weight),
+    ] {
+        if !weight.is_finite() || weight < 0.0 {
+            return wrong(path, "must be 0 or more");
+        }
+    }
+    if !matches!(config.log.format.as_str(), "text" | "json") {
+        return wrong("log.format", "must be `text` or `json`");
+    }
+    Ok(())
+}
+
+/// Whether a text has the form of an ISO 639-1 code. Languages without an analyser are folded only.
+pub fn is_language(code: &str) -> bool {
+    code.len() == 2 && code.bytes().all(|b| b.is_ascii_lowercase())
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::Invalid, message)
+}
+
+/// Returns the edit distance, for "did you mean".
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, cb) in b.iter().enumerate() {
+            let cost = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Sources {
+        let environment = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Sources { environment, ..Sources::default() }
+    }
+
+    #[test]
+    fn layers_and_origins() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("my.toml");
+        std::fs::write(&file, "[server]\nbind = \"127.0.0.1:1\"\n[retrieval]\nmmr_lambda = 1\n")
+            .unwrap();
+        let mut sources =
+            environment(&[("VELLUM_SERVER_BIND", "127.0.0.1:2"), ("VELLUM_SERVICE_HOST", "x")]);
+        sources.file = Some(file.clone());
+        let resolved = resolve(&sources).unwrap();
+        assert_eq!(resolved.config.server.bind, "127.0.0.1:2");
+        assert_eq!(resolved.values["retrieval.mmr_lambda"].1, Origin::File(file));
+        sources.flags.push(("server.bind", "bind", "127.0.0.1:3".to_owned()));
+        assert_eq!(resolve(&sources).unwrap().config.server.bind, "127.0.0.1:3");
+    }
+
+    #[test]
+    fn wrong_settings_name_place_and_cure() {
+        let check = |pairs: &[(&str, &str)], expect: &str| {
+            let error = resolve(&environment(pairs)).unwrap_err();
+            assert!(error.message().contains(expect), "{}", error.message());
+        };
+        check(
+            &[("VELLUM_SERVER_BIND", "nonsense")],
+            "environment VELLUM_SERVER_BIND: `server.bind` must be",
+        );
+        check(&[("VELLUM_INGEST_CONCURRENCY", "many")], "must be a whole number, not `many`");
+        check(&[("VELLUM_INGEST_CONCURRENCY", "-1")], "must not be negative");
+        check(&[("VELLUM_COLLECTION_LANGUAGE", "klingon")], "ISO 639-1");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("v.toml");
+        std::fs::write(&file, "[server]\nbnid = \"x\"\n").unwrap();
+        let error = resolve(&Sources { file: Some(file), ..Sources::default() }).unwrap_err();
+        assert!(error.message().contains("unknown setting `server.bnid`"), "{}", error.message());
+        assert!(error.hint().unwrap().contains("`server.bind`"));
+    }
+}

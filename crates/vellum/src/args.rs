@@ -1,0 +1,240 @@
+//! What can be typed. Meaning is given to it by the commands.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use vellum_core::ids::CollectionName;
+
+/// Answers questions from your own documents and proves every answer.
+///
+/// Exit status: 0 yes, 1 the answer is no (nothing found, refused, documents failed), 2 could not tell.
+#[derive(Debug, Parser)]
+#[command(name = "vellum", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Configuration file [default: ./vellum.toml if it is there]
+    #[arg(long, global = true, env = "VELLUM_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where collections, vectors and jobs are kept [default: the platform's data directory]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<String>,
+    /// error, warn, info, debug, trace or directives
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Ingest, keep watching, and serve console and API
+    Up(Up),
+    /// Serve console and API only
+    Serve(Serve),
+    /// Bring a collection in line with a folder or a file
+    Ingest(Ingest),
+    /// Find passages
+    Search(Search),
+    /// Answer a question with citations
+    Ask(Ask),
+    /// Show the text that is extracted from a file
+    Convert(Convert),
+    /// Measure retrieval and answers on a dataset in BEIR layout
+    Eval(Eval),
+    /// List, show or delete collections
+    #[command(subcommand)]
+    Collection(Collection),
+    /// Check that everything that is needed works
+    Check(Check),
+    /// Show the settings in force
+    #[command(subcommand)]
+    Config(Config),
+    /// Convert documents from stdin; run by vellum itself
+    #[command(hide = true)]
+    ConvertWorker,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CollectionArg {
+    /// Collection
+    #[arg(long, short, default_value = "default", value_name = "NAME")]
+    pub(crate) collection: CollectionName,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JsonArg {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Folders or files to ingest and watch
+    #[arg(value_name = "SOURCE")]
+    pub(crate) sources: Vec<String>,
+    #[command(flatten)]
+    pub(crate) collection: CollectionArg,
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+    /// Language of a new collection: ISO 639-1 code or `auto`
+    #[arg(long, value_name = "CODE")]
+    pub(crate) language: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Address of console and API [default: 127.0.0.1:7117]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) bind: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ingest {
+    /// Folder or file
+    pub(crate) source: String,
+    #[command(flatten)]
+    pub(crate) collection: CollectionArg,
+    /// Go on following changes until interrupted
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Remove what is gone from the source even when that is most of it
+    #[arg(long)]
+    pub(crate) prune: bool,
+    /// Language of a new collection: ISO 639-1 code or `auto`
+    #[arg(long, value_name = "CODE")]
+    pub(crate) language: Option<String>,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+/// Which indexes are searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Both, fused by rank
+    Hybrid,
+    /// Embeddings only
+    Dense,
+    /// BM25 only
+    Sparse,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Search {
+    /// Words or a question
+    pub(crate) query: String,
+    #[command(flatten)]
+    pub(crate) collection: CollectionArg,
+    /// Number of passages
+    #[arg(long, short = 'k', default_value_t = 10)]
+    pub(crate) top_k: usize,
+    /// Which indexes are searched
+    #[arg(long, default_value = "hybrid")]
+    pub(crate) mode: Mode,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ask {
+    /// The question
+    pub(crate) question: String,
+    #[command(flatten)]
+    pub(crate) collection: CollectionArg,
+    /// Passages to answer from
+    #[arg(long, short = 'k', default_value_t = 8)]
+    pub(crate) top_k: usize,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Convert {
+    /// The file
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Eval {
+    /// Folder with corpus.jsonl, queries.jsonl and qrels/test.tsv
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dataset: PathBuf,
+    /// Which indexes are searched [default: each]
+    #[arg(long)]
+    pub(crate) mode: Option<Mode>,
+    /// Write the ranking in TREC run format (of the first mode)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) run: Option<PathBuf>,
+    /// Language of the dataset: ISO 639-1 code or `auto`
+    #[arg(long, value_name = "CODE")]
+    pub(crate) language: Option<String>,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Collection {
+    /// All collections
+    List {
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// One collection with the digest of its content
+    Show {
+        /// Collection
+        #[arg(default_value = "default")]
+        name: CollectionName,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Delete a collection with everything in it; sources are never touched
+    Delete {
+        /// Collection
+        name: CollectionName,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// How a table is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// table or json
+    #[arg(long, short, default_value = "table")]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Every setting with its value and where it comes from
+    Show {
+        #[command(flatten)]
+        json: JsonArg,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,89 @@
+//! `vellum convert`: the text that is extracted from a file; and the worker that extracts it.
+
+use crate::args;
+use crate::local::local;
+use crate::print::{self, Outcome};
+use serde::Serialize;
+use vellum_core::document::Document;
+use vellum_core::ports::ConvertInput;
+use vellum_core::{Error, ErrorKind, Result};
+use vellum_server::config::Config;
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Converted {
+    format: Option<&'static str>,
+    title: Option<String>,
+    pages: Vec<Page>,
+    rejected: Option<String>,
+}
+
+/// A page; formats without pages have one, numbered null.
+#[derive(Debug, Serialize)]
+struct Page {
+    page: Option<u32>,
+    text: String,
+}
+
+/// Runs as a child of the converter pool until its stdin ends.
+pub(crate) fn worker() -> Result<Outcome> {
+    vellum_convert::worker_main(std::io::stdin().lock(), std::io::stdout().lock())?;
+    Ok(Outcome::Yes)
+}
+
+pub(crate) async fn convert(config: &Config, args: args::Convert) -> Result<Outcome> {
+    let shown = args.file.display();
+    let bytes = tokio::fs::read(&args.file)
+        .await
+        .map_err(|error| Error::io(format!("read `{shown}`"), error))?;
+    let name = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let converter = (local().converter)(config)?;
+    match converter.convert(ConvertInput { name, bytes: bytes.into() }).await {
+        Ok(document) => {
+            let converted = Converted {
+                format: Some(document.format.as_str()),
+                title: document.title.clone(),
+                pages: pages(&document),
+                rejected: None,
+            };
+            show(&converted, args.json.json)?;
+            Ok(Outcome::Yes)
+        }
+        Err(error) if error.kind() == ErrorKind::Rejected => {
+            let reason = error.full_message();
+            if args.json.json {
+                let rejected = Some(reason);
+                print::json(&Converted { format: None, title: None, pages: Vec::new(), rejected })?;
+            } else {
+                print::note(format_args!("rejected {shown}: {reason}"));
+            }
+            Ok(Outcome::No)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn pages(document: &Document) -> Vec<Page> {
+    let text = &document.text;
+    let mut pages: Vec<Page> = document
+        .pages()
+        .map(|(page, span)| Page { page: Some(page), text: text[span.start..span.end].to_owned() })
+        .collect();
+    if pages.is_empty() {
+        pages.push(Page { page: None, text: text.clone() });
+    }
+    pages
+}
+
+fn show(converted: &Converted, json: bool) -> Result<()> {
+    if json {
+        return print::json(converted);
+    }
+    for page in &converted.pages {
+        if let Some(number) = page.page {
+            print::line(format_args!("--- page {number} ---"))?;
+        }
+        print::line(page.text.trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! `vellum ingest`: brings a collection in line with a folder or a file.
+
+use crate::args;
+use crate::print::{self, Outcome};
+use crate::progress;
+use crate::rss;
+use crate::session::{self, Session};
+use crate::watch;
+use std::time::Instant;
+use vellum_backends::FolderStore;
+use vellum_core::Result;
+use vellum_core::ids::CollectionName;
+use vellum_core::ports::ObjectStore;
+use vellum_http::wire::{Counts, IngestReport};
+use vellum_server::config::Config;
+
+/// Refused documents that are named; the rest are counted.
+const NAMED: usize = 20;
+
+pub(crate) async fn ingest(config: &Config, args: args::Ingest) -> Result<Outcome> {
+    // Resolved here, because a server has another working directory.
+    let source = FolderStore.resolve(&args.source).await?;
+    let session = session::open(config).await?;
+    let name = &args.collection.collection;
+    let report = run(&session, name, &source, args.prune).await?;
+    let outcome = outcome(&report.counts);
+    if args.json.json {
+        print::json(&report)?;
+    }
+    tell(&report, &args.source, args.json.json)?;
+    if args.watch {
+        print::note(format_args!("watching {} (Ctrl-C ends)", args.source));
+        let mut changes = watch::Changes::of(&source, config.ingest.rescan_s)?;
+        while changes.next().await {
+            let report = run(&session, name, &source, args.prune).await?;
+            if has_news(&report.counts) {
+                tell(&report, &args.source, args.json.json)?;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// Runs one job with a progress bar.
+pub(crate) async fn run(
+    session: &Session,
+    collection: &CollectionName,
+    source: &str,
+    prune: bool,
+) -> Result<IngestReport> {
+    let started = Instant::now();
+    let bar = progress::job_bar();
+    let job = session.ingest(collection, source, prune, &|job| progress::show_job(&bar, job)).await;
+    bar.finish_and_clear();
+    let elapsed = started.elapsed().as_secs_f64();
+    Ok(IngestReport::new(job?.report, elapsed, rss::peak_mb(session.pid())))
+}
+
+/// Whether a job changed anything, or met something that a person should see.
+pub(crate) fn has_news(counts: &Counts) -> bool {
+    counts.added + counts.updated + counts.removed > 0 || !counts.failed.is_empty()
+}
+
+/// Tells a person what became of the documents: the sum on stdout, refusals on stderr.
+pub(crate) fn tell(report: &IngestReport, source: &str, json: bool) -> Result<()> {
+    let counts = &report.counts;
+    for warning in &counts.warnings {
+        print::warn(warning);
+    }
+    for (what, refusals) in [("rejected", &counts.rejected), ("failed", &counts.failed)] {
+        for refusal in refusals.iter().take(NAMED) {
+            print::warn(format_args!("{what} {}: {}", refusal.uri, refusal.reason));
+        }
+        if refusals.len() > NAMED {
+            print::warn(format_args!("{what} {} more; --json names all", refusals.len() - NAMED));
+        }
+    }
+    if counts.listed == 0 {
+        print::note(format_args!("no documents in {source}"));
+        print::note("hint: hidden files and symbolic links are left out; check the path");
+    }
+    if json {
+        return Ok(());
+    }
+    print::line(format_args!(
+        "{} documents in {:.1} s: {} added, {} updated, {} unchanged, {} removed, {} rejected, {} failed; {} chunks written",
+        counts.listed,
+        report.elapsed_s,
+        counts.added,
+        counts.updated,
+        counts.unchanged,
+        counts.removed,
+        counts.rejected.len(),
+        counts.failed.len(),
+        counts.chunks,
+    ))
+}
+
+/// No: something failed, or the source holds nothing that can be searched.
+fn outcome(counts: &Counts) -> Outcome {
+    let searchable = counts.added + counts.updated + counts.unchanged > 0;
+    let emptied = counts.listed == 0 && counts.removed > 0;
+    Outcome::of(counts.failed.is_empty() && (searchable || emptied))
+}

@@ -1,0 +1,11 @@
+//! One file per command.
+
+pub(crate) mod ask;
+pub(crate) mod check;
+pub(crate) mod collection;
+pub(crate) mod config;
+pub(crate) mod convert;
+pub(crate) mod eval;
+pub(crate) mod ingest;
+pub(crate) mod search;
+pub(crate) mod up;

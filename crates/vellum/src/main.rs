@@ -1,0 +1,96 @@
+//! The human's tool: `vellum up ./docs`, and everything else.
+//!
+//! `main` reads what was typed, resolves the settings, runs one command and turns what it ended with into
+//! an exit status: 0 yes, 1 the answer is no, 2 could not tell. Data goes to stdout, everything
+//! else to stderr.
+
+mod args;
+mod commands;
+mod local;
+mod print;
+mod progress;
+mod remote;
+mod rss;
+mod session;
+mod watch;
+
+use args::{Cli, Command};
+use clap::Parser;
+use print::{EXIT_ERROR, Outcome};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use vellum_core::{Error, ErrorKind, Result};
+use vellum_server::config::{self, Resolved, Sources};
+use vellum_server::telemetry;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(Outcome::Yes) => ExitCode::SUCCESS,
+        Ok(Outcome::No) => ExitCode::FAILURE,
+        Err(error) => {
+            print::error(&error);
+            ExitCode::from(EXIT_ERROR)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<Outcome> {
+    if let Command::ConvertWorker = cli.command {
+        return commands::convert::worker();
+    }
+    let settings = resolve(&cli)?;
+    telemetry::start(&settings.config.log)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(ErrorKind::Internal, "start the runtime").with_source(error))?
+        .block_on(dispatch(cli.command, &settings))
+}
+
+async fn dispatch(command: Command, settings: &Resolved) -> Result<Outcome> {
+    let config = &settings.config;
+    match command {
+        Command::Up(args) => commands::up::up(config, args).await,
+        Command::Serve(args) => commands::up::serve(config, args).await,
+        Command::Ingest(args) => commands::ingest::ingest(config, args).await,
+        Command::Search(args) => commands::search::search(config, args).await,
+        Command::Ask(args) => commands::ask::ask(config, args).await,
+        Command::Convert(args) => commands::convert::convert(config, args).await,
+        Command::Eval(args) => commands::eval::eval(config, args).await,
+        Command::Collection(args) => commands::collection::collection(config, args).await,
+        Command::Check(args) => commands::check::check(config, args).await,
+        Command::Config(args::Config::Show { json }) => commands::config::show(settings, json.json),
+        Command::ConvertWorker => commands::convert::worker(),
+    }
+}
+
+/// Resolves the settings of what was typed.
+fn resolve(cli: &Cli) -> Result<Resolved> {
+    let mut flags = Vec::new();
+    let mut flag = |path, name, value: &Option<String>| {
+        flags.extend(value.clone().map(|value| (path, name, value)));
+    };
+    flag("data_dir", "data-dir", &cli.global.data_dir);
+    flag("log.level", "log", &cli.global.log);
+    match &cli.command {
+        Command::Up(args) => {
+            flag("server.bind", "bind", &args.serve.bind);
+            flag("collection.language", "language", &args.language);
+        }
+        Command::Serve(args) => flag("server.bind", "bind", &args.bind),
+        Command::Ingest(args) => flag("collection.language", "language", &args.language),
+        Command::Eval(args) => flag("collection.language", "language", &args.language),
+        Command::Search(_)
+        | Command::Ask(_)
+        | Command::Convert(_)
+        | Command::Collection(_)
+        | Command::Check(_)
+        | Command::Config(_)
+        | Command::ConvertWorker => {}
+    }
+    let file: Option<PathBuf> = cli.global.config.clone();
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    config::resolve(&Sources { file, environment, flags })
+}

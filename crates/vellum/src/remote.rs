@@ -1,0 +1,151 @@
+//! Client of the server that owns the data directory.
+
+use crate::session::ended;
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use vellum_core::ids::CollectionName;
+use vellum_core::{Error, ErrorKind, Result};
+use vellum_http::wire;
+use vellum_server::data_dir::Endpoint;
+
+/// How often a job is looked at.
+const POLL: Duration = Duration::from_millis(150);
+
+/// A server on this machine, with the token of the local user.
+pub(crate) struct Remote {
+    client: Client,
+    base: String,
+    token: String,
+    pid: u32,
+}
+
+impl Remote {
+    /// Returns a client for a server that announced itself.
+    ///
+    /// # Errors
+    /// `Internal` when the HTTP client cannot be made.
+    pub(crate) fn new(endpoint: &Endpoint) -> Result<Self> {
+        let client =
+            Client::builder().connect_timeout(Duration::from_secs(2)).no_proxy().build().map_err(
+                |error| Error::new(ErrorKind::Internal, "make an HTTP client").with_source(error),
+            )?;
+        let mut address = endpoint.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        Ok(Self {
+            client,
+            base: format!("http://{address}{}/api/v1", endpoint.base_path),
+            token: endpoint.token.clone(),
+            pid: endpoint.pid,
+        })
+    }
+
+    /// Returns the server's process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.json(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T> {
+        self.json(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<()> {
+        self.send(self.request(Method::DELETE, path)).await.map(|_| ())
+    }
+
+    /// Runs an ingest job to its end; an interrupt cancels it.
+    pub(crate) async fn ingest(
+        &self,
+        collection: &CollectionName,
+        source: &str,
+        prune: bool,
+        show: &dyn Fn(&wire::Job),
+    ) -> Result<wire::Job> {
+        let request = wire::JobRequest { source: source.to_owned(), prune };
+        let mut job: wire::Job =
+            self.post(&format!("collections/{collection}/jobs"), &request).await?;
+        while !job.state.is_final() {
+            show(&job);
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                _ = tokio::signal::ctrl_c() => {
+                    let path = format!("jobs/{}/cancel", job.id);
+                    self.send(self.request(Method::POST, &path)).await?;
+                }
+            }
+            job = self.get(&format!("jobs/{}", job.id)).await?;
+        }
+        show(&job);
+        let done = job.state == wire::JobState::Done;
+        ended(job, done)
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}/{path}", self.base)).bearer_auth(&self.token)
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        let body = self.send(request).await?;
+        serde_json::from_slice(&body).map_err(|error| {
+            Error::new(
+                ErrorKind::Unavailable,
+                "the server that owns the data directory answered oddly",
+            )
+            .with_source(error)
+            .with_hint("it may be another version of vellum; restart it")
+        })
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<bytes::Bytes> {
+        let failed = |error: reqwest::Error| {
+            Error::new(ErrorKind::Unavailable, format!("no answer from vellum at {}", self.base))
+                .with_source(error.without_url())
+                .with_hint(format!("it runs as process {}; end it and try again", self.pid))
+        };
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(failed)?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(problem(status, &body))
+    }
+}
+
+/// Returns the error that a problem document tells of.
+fn problem(status: StatusCode, body: &[u8]) -> Error {
+    let document: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |key: &str| document.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+    let kind = text("code").and_then(|code| ErrorKind::from_code(&code));
+    let detail = text("detail").unwrap_or_else(|| format!("the server answered {status}"));
+    let error = Error::new(kind.unwrap_or(ErrorKind::Unavailable), detail);
+    match text("hint") {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_become_the_same_errors() {
+        let body =
+            br#"{"code":"not_found","detail":"collection `x` does not exist","hint":"look"}"#;
+        let error = problem(StatusCode::NOT_FOUND, body);
+        assert_eq!((error.kind(), error.hint()), (ErrorKind::NotFound, Some("look")));
+        assert_eq!(problem(StatusCode::BAD_GATEWAY, b"<html>").kind(), ErrorKind::Unavailable);
+    }
+}

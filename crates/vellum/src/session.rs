@@ -1,0 +1,219 @@
+//! Where a command's work is done: in this process, or by the process that serves the data directory.
+//!
+//! One process owns a data directory. A command that finds it served goes through that server and
+//! behaves the same; [`Session`] hides which of the two it is.
+
+use crate::local::local;
+use crate::remote::Remote;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use vellum_core::access::{Pass, Verb};
+use vellum_core::ids::CollectionName;
+use vellum_core::job::JobState;
+use vellum_core::ports::WithVectors;
+use vellum_core::{Error, ErrorKind, Result};
+use vellum_http::wire;
+use vellum_rag::app::App;
+use vellum_rag::{answer, collections, jobs, search};
+use vellum_server::compose::{compose, local_user};
+use vellum_server::config::Config;
+use vellum_server::data_dir::{self, DataDir, Opened};
+
+/// Longest that an interrupted job may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An open data directory.
+pub(crate) enum Session {
+    /// This process owns it.
+    Local(Local),
+    /// Another process serves it.
+    Remote(Remote),
+}
+
+/// The product in this process.
+pub(crate) struct Local {
+    pub(crate) app: Arc<App>,
+    pub(crate) dir: DataDir,
+}
+
+/// Returns the data directory of a configuration.
+///
+/// # Errors
+/// `Invalid` when none is configured and the platform has none.
+pub(crate) fn data_path(config: &Config) -> Result<PathBuf> {
+    match config.data_dir.as_str() {
+        "" => data_dir::platform_dir(),
+        path => Ok(PathBuf::from(path)),
+    }
+}
+
+/// Opens the data directory of a configuration, here or through its server.
+///
+/// # Errors
+/// What [`data_dir::open`] and [`compose`] fail with.
+pub(crate) async fn open(config: &Config) -> Result<Session> {
+    match data_dir::open(&data_path(config)?)? {
+        Opened::Owned(dir) => {
+            let app = compose(config, &local(), &dir).await?;
+            Ok(Session::Local(Local { app, dir }))
+        }
+        Opened::Served(endpoint) => Ok(Session::Remote(Remote::new(&endpoint)?)),
+    }
+}
+
+/// Opens the data directory of a configuration in this process.
+///
+/// # Errors
+/// `Locked` naming the address when another process serves it.
+pub(crate) fn own(config: &Config) -> Result<DataDir> {
+    match data_dir::open(&data_path(config)?)? {
+        Opened::Owned(dir) => Ok(dir),
+        Opened::Served(endpoint) => {
+            let message = format!(
+                "another vellum (pid {}) serves this data directory at http://{}{}/",
+                endpoint.pid, endpoint.address, endpoint.base_path
+            );
+            Err(Error::new(ErrorKind::Locked, message).with_hint(
+                "use that one, end it first, or set VELLUM_DATA_DIR to another directory",
+            ))
+        }
+    }
+}
+
+impl Session {
+    pub(crate) async fn search(
+        &self,
+        request: wire::SearchRequest,
+    ) -> Result<wire::SearchResponse> {
+        match self {
+            Self::Remote(remote) => remote.post("search", &request).await,
+            Self::Local(Local { app, .. }) => {
+                let pass = pass(&request.collection, Verb::Read)?;
+                let found = search::search(app, &pass, &request.into(), WithVectors::No).await?;
+                Ok(found.into())
+            }
+        }
+    }
+
+    pub(crate) async fn ask(&self, request: wire::AskRequest) -> Result<wire::AskResponse> {
+        match self {
+            Self::Remote(remote) => remote.post("ask", &request).await,
+            Self::Local(Local { app, .. }) => {
+                let pass = pass(&request.collection, Verb::Read)?;
+                Ok(answer::ask(app, &pass, &request.try_into()?, None).await?.into())
+            }
+        }
+    }
+
+    pub(crate) async fn collections(&self) -> Result<wire::CollectionList> {
+        match self {
+            Self::Remote(remote) => remote.get("collections").await,
+            Self::Local(Local { app, .. }) => {
+                let mut list = Vec::new();
+                for collection in app.metastore.collections().await? {
+                    let pass = pass(&collection.name, Verb::Read)?;
+                    list.push(collections::summary(app, &pass).await?.into());
+                }
+                Ok(wire::CollectionList { collections: list })
+            }
+        }
+    }
+
+    pub(crate) async fn show(&self, name: &CollectionName) -> Result<wire::CollectionShow> {
+        match self {
+            Self::Remote(remote) => remote.get(&format!("collections/{name}")).await,
+            Self::Local(Local { app, .. }) => {
+                let pass = pass(name, Verb::Read)?;
+                let summary = collections::summary(app, &pass).await?;
+                let digest = collections::digest(app, &pass).await?;
+                Ok(wire::CollectionShow::new(summary, digest))
+            }
+        }
+    }
+
+    pub(crate) async fn delete(&self, name: &CollectionName) -> Result<()> {
+        match self {
+            Self::Remote(remote) => remote.delete(&format!("collections/{name}")).await,
+            Self::Local(Local { app, .. }) => {
+                collections::delete(app, &pass(name, Verb::Write)?).await
+            }
+        }
+    }
+
+    /// Runs an ingest job to its end; `show` is called with where it stands.
+    ///
+    /// An interrupt (Ctrl-C) ends the job; what it committed stays.
+    pub(crate) async fn ingest(
+        &self,
+        collection: &CollectionName,
+        source: &str,
+        prune: bool,
+        show: &dyn Fn(&wire::Job),
+    ) -> Result<wire::Job> {
+        match self {
+            Self::Remote(remote) => remote.ingest(collection, source, prune, show).await,
+            Self::Local(Local { app, .. }) => {
+                let pass = pass(collection, Verb::Write)?;
+                let (_, watcher) = jobs::start(app, &pass, source, prune).await?;
+                follow(app, watcher, show).await
+            }
+        }
+    }
+
+    /// Returns the process that does the work.
+    pub(crate) fn pid(&self) -> u32 {
+        match self {
+            Self::Local(_) => std::process::id(),
+            Self::Remote(remote) => remote.pid(),
+        }
+    }
+}
+
+/// Follows a job of this process to its end.
+///
+/// # Errors
+/// Why the job failed or was cancelled.
+pub(crate) async fn follow(
+    app: &App,
+    mut watcher: watch::Receiver<jobs::Progress>,
+    show: &dyn Fn(&wire::Job),
+) -> Result<wire::Job> {
+    loop {
+        let progress = watcher.borrow_and_update().clone();
+        let state = progress.job.state;
+        let job: wire::Job = progress.into();
+        show(&job);
+        if state.is_final() {
+            return ended(job, state == JobState::Done);
+        }
+        tokio::select! {
+            changed = watcher.changed() => {
+                changed.map_err(|_| Error::new(ErrorKind::Internal, "the job ended without a word"))?;
+            }
+            _ = tokio::signal::ctrl_c() => jobs::cancel_all(app, PATIENCE).await,
+        }
+        // Progress can change thousands of times a second.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Returns a job that ended, or why it did not end well.
+pub(crate) fn ended(job: wire::Job, done: bool) -> Result<wire::Job> {
+    if done {
+        return Ok(job);
+    }
+    let kind = match job.state {
+        wire::JobState::Cancelled => ErrorKind::Cancelled,
+        _ => ErrorKind::Unavailable,
+    };
+    let message = job.error.unwrap_or_else(|| "the job failed".to_owned());
+    Err(Error::new(kind, message)
+        .with_hint("what was committed stays; run the same command again to go on"))
+}
+
+/// Returns the local user's right to a collection.
+pub(crate) fn pass(name: &CollectionName, verb: Verb) -> Result<Pass> {
+    Pass::grant(&local_user(), name, verb)
+}

@@ -1,0 +1,66 @@
+//! Notices changes below a local source.
+//!
+//! Editors save by renaming and writing in bursts, so a change is reported once it has been quiet for a
+//! moment. A full comparison is due from time to time besides, because not every file system tells.
+
+use notify::{RecursiveMode, Watcher};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use vellum_backends::local_path;
+use vellum_core::{Error, ErrorKind, Result};
+
+/// Quiet time after the last change.
+const QUIET: Duration = Duration::from_millis(700);
+/// Longest time that constant change can put off a comparison.
+const LONGEST_BURST: Duration = Duration::from_secs(10);
+
+/// Changes below a source, as they happen.
+pub(crate) struct Changes {
+    changed: mpsc::Receiver<()>,
+    rescan: Duration,
+    /// Stops watching when dropped.
+    _watcher: notify::RecommendedWatcher,
+}
+
+impl Changes {
+    /// Starts watching a resolved source.
+    ///
+    /// # Errors
+    /// `Unsupported` when the system cannot watch it, say because its limit of watches is reached.
+    pub(crate) fn of(source: &str, rescan_s: u64) -> Result<Self> {
+        let path = local_path(source)?;
+        // One waiting signal is enough: whatever comes in meanwhile is part of the same comparison.
+        let (signal, changed) = mpsc::channel(1);
+        let failed = |error: notify::Error| {
+            Error::new(ErrorKind::Unsupported, format!("watch `{}`", path.display()))
+                .with_source(error)
+                .with_hint("on Linux raise fs.inotify.max_user_watches, or ingest without watching")
+        };
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                if event.map_or(true, |event| !event.kind.is_access()) {
+                    let _ = signal.try_send(());
+                }
+            })
+            .map_err(failed)?;
+        watcher.watch(&path, RecursiveMode::Recursive).map_err(failed)?;
+        Ok(Self { changed, rescan: Duration::from_secs(rescan_s.max(1)), _watcher: watcher })
+    }
+
+    /// Returns when a comparison is due: after a change that has settled, or after the rescan time.
+    /// `false` when interrupted (Ctrl-C).
+    pub(crate) async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.changed.recv() => self.settle().await,
+            () = tokio::time::sleep(self.rescan) => {}
+            _ = tokio::signal::ctrl_c() => return false,
+        }
+        true
+    }
+
+    async fn settle(&mut self) {
+        let quiet =
+            async { while tokio::time::timeout(QUIET, self.changed.recv()).await.is_ok() {} };
+        let _ = tokio::time::timeout(LONGEST_BURST, quiet).await;
+    }
+}

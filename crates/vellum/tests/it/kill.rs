@@ -1,0 +1,59 @@
+//! R1 in small: SIGKILL at any moment of an ingest; the next run ends as a clean one would.
+
+use crate::tool::Tool;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+const DOCUMENTS: usize = 60;
+const KILLS: u64 = 25;
+
+fn fill(tool: &Tool, version: u32) {
+    for n in 0..DOCUMENTS {
+        let text = format!(
+            "Document {n} in version {version}. It speaks of valve {n} and of pressure {}. \
+             The valve is serviced every {} days by team {}.\n",
+            n * 3,
+            n + version as usize,
+            n % 7,
+        );
+        tool.write(&format!("{}/{n}.txt", n % 5), text.repeat(12));
+    }
+}
+
+#[test]
+fn r1_a_killed_ingest_loses_and_doubles_nothing() {
+    let clean = Tool::new();
+    let tool = Tool::new();
+    // The uri is part of a chunk's id, so both read the same folder.
+    fill(&tool, 1);
+    let docs = tool.docs();
+    let docs = docs.to_str().unwrap();
+    let started = Instant::now();
+    clean.json(&["ingest", docs, "--json"]);
+    let whole = started.elapsed();
+    for kill in 0..KILLS {
+        if kill == KILLS / 2 {
+            fill(&tool, 2);
+            std::fs::remove_dir_all(tool.docs().join("3")).unwrap();
+        }
+        let mut child = tool
+            .command(&["ingest", docs, "--json"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Spread over the whole run, and a little beyond its end.
+        std::thread::sleep(whole.mul_f64(1.1 * (kill % (KILLS / 2)) as f64 / (KILLS / 2) as f64));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let reopened = Instant::now();
+    let report = tool.json(&["ingest", docs, "--json"]);
+    assert!(reopened.elapsed() < Duration::from_secs(120));
+    assert!(report["failed"].as_array().unwrap().is_empty(), "{report}");
+    clean.json(&["ingest", docs, "--json"]);
+    assert_eq!(tool.digest(), clean.digest());
+    let shown = |tool: &Tool| tool.json(&["collection", "show", "default", "--json"]);
+    assert_eq!(shown(&tool)["chunks"], shown(&clean)["chunks"]);
+    assert_eq!(shown(&tool)["documents"], shown(&clean)["documents"]);
+}

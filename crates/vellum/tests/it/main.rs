@@ -1,0 +1,8 @@
+//! The binary as its users meet it: what it prints where, and what it exits with.
+
+mod bad_input;
+mod console;
+mod flow;
+mod kill;
+mod server;
+mod tool;
