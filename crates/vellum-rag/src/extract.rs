@@ -32,7 +32,7 @@ const W_WORDS: f32 = 0.35;
 const W_PASSAGE: f32 = 0.20;
 /// Below this score nothing is an answer. Chosen on the handbook questions (see `eval/handbook`): refuses
 /// what nothing answers at the least cost in answers.
-const REFUSE_BELOW: f32 = 0.43;
+const REFUSE_BELOW: f32 = 0.38;
 
 /// A sentence that may answer.
 #[derive(Debug, Clone)]
@@ -95,6 +95,9 @@ fn can_answer(sentence: &str, hit: &Hit) -> bool {
     let bare = sentence.trim_start_matches(['#', ' ']);
     let is_heading = hit.chunk.headings.iter().any(|heading| heading == bare)
         || hit.chunk.title.as_deref() == Some(bare);
+    // A line in capitals is a heading, in whatever format.
+    let is_heading = is_heading
+        || sentence.chars().any(char::is_uppercase) && !sentence.chars().any(char::is_lowercase);
     let is_dense = sentence.chars().any(|c| ('\u{3040}'..='\u{9fff}').contains(&c));
     (words >= MIN_WORDS || is_dense) && !is_heading && !sentence.ends_with(['?', '？'])
 }

@@ -15,10 +15,13 @@ use vellum_core::{Result, access::Principal};
 use vellum_rag::app::{App, IngestSettings, RetrievalSettings, Settings};
 use vellum_rag::jobs::{self, Jobs};
 
+/// Makes the embedder of a configuration; waits where a model has to be fetched first.
+pub type MakeEmbedder = fn(&Config) -> BoxFuture<'_, Result<Arc<dyn Embedder>>>;
+
 /// Constructors of what only the all-in-one binary has.
 pub struct Local {
     /// Makes the embedder of the configuration.
-    pub embedder: fn(&Config) -> BoxFuture<'_, Result<Arc<dyn Embedder>>>,
+    pub embedder: MakeEmbedder,
     /// Makes the converter of the configuration.
     pub converter: fn(&Config) -> Result<Arc<dyn Converter>>,
     /// Opens the embedded vector store in a directory.

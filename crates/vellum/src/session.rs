@@ -35,7 +35,8 @@ pub(crate) enum Session {
 /// The product in this process.
 pub(crate) struct Local {
     pub(crate) app: Arc<App>,
-    pub(crate) dir: DataDir,
+    /// Held for its lock.
+    pub(crate) _dir: DataDir,
 }
 
 /// Returns the data directory of a configuration.
@@ -57,7 +58,7 @@ pub(crate) async fn open(config: &Config) -> Result<Session> {
     match data_dir::open(&data_path(config)?)? {
         Opened::Owned(dir) => {
             let app = compose(config, &local(), &dir).await?;
-            Ok(Session::Local(Local { app, dir }))
+            Ok(Session::Local(Local { app, _dir: dir }))
         }
         Opened::Served(endpoint) => Ok(Session::Remote(Remote::new(&endpoint)?)),
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use vellum_core::access::{Pass, Principal, Verb};
 use vellum_core::error::{Error, ErrorKind, Result};
 use vellum_core::job::{Job, Report};

@@ -79,7 +79,7 @@ async fn start(config: &Config) -> Result<(Session, impl Future<Output = Result<
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let server = vellum_http::serve(listener, state, interrupted());
-    Ok((Session::Local(Local { app, dir }), server, url(address, &base_path, &token)))
+    Ok((Session::Local(Local { app, _dir: dir }), server, url(address, &base_path, &token)))
 }
 
 async fn bind(address: &str) -> Result<TcpListener> {
