@@ -4,7 +4,7 @@ use crate::tool::Tool;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-const DOCUMENTS: usize = 60;
+const DOCUMENTS: usize = 40;
 const KILLS: u64 = 25;
 
 fn fill(tool: &Tool, version: u32) {
