@@ -105,12 +105,12 @@ async fn originals_are_served_as_they_were_or_not_at_all() {
     let gone = world.call(&path, None).await.json();
     assert_snapshot!(serde_json::to_string_pretty(&gone).unwrap(), @r##"
 {
-  "code": "gone",
-  "detail": "the original `mem:///docs/evil%3Cb%3E.txt` is gone from its source",
-  "hint": "ingest the source again; the text of the document can still be read",
-  "status": 410,
+  "type": "/problems/gone",
   "title": "The original is gone",
-  "type": "/problems/gone"
+  "status": 410,
+  "detail": "the original `mem:///docs/evil%3Cb%3E.txt` is gone from its source",
+  "code": "gone",
+  "hint": "ingest the source again; the text of the document can still be read"
 }
 "##);
 }
@@ -170,10 +170,10 @@ POST /api/v1/search -> 415 unsupported_media_type: the body's media type is `non
 POST /api/v1/search -> 400 invalid: the body is not what this route takes: unknown field `topk`, expected one of `query`, `collection`, `top_k`, `mode`, `filter` at line 1 column 19
 POST /api/v1/search -> 400 invalid: the query is empty (ask something)
 POST /api/v1/search -> 400 invalid: top_k 0 is not in 1 to 1000
-POST /api/v1/search -> 400 invalid: the body is not what this route takes: unknown variant `fuzzy`, expected one of `hybrid`, `dense`, `sparse` at line 1 column 15
-POST /api/v1/search -> 400 invalid: the body is not what this route takes: collection name `No Such` is not valid at line 1 column 23
+POST /api/v1/search -> 400 invalid: the body is not what this route takes: unknown variant `fuzzy`, expected one of `hybrid`, `dense`, `sparse` at line 1 column 27
+POST /api/v1/search -> 400 invalid: the body is not what this route takes: collection name `No Such` is not valid at line 1 column 36
 POST /api/v1/search -> 404 not_found: collection `other` does not exist (`vellum ingest PATH` makes it, `vellum collection list` shows what there is)
-POST /api/v1/search -> 400 invalid: the body is not what this route takes: unknown variant `near`, expected one of `all`, `any`, `not`, `in` at line 1 column 17
+POST /api/v1/search -> 400 invalid: the body is not what this route takes: unknown variant `near`, expected one of `all`, `any`, `not`, `in` at line 1 column 29
 POST /api/v1/ask -> 400 invalid: top_k 100000 is not in 1 to 1000
 POST /api/v1/ask -> 400 invalid: the body is not what this route takes: missing field `question` at line 1 column 2
 GET /api/v1/collections/UPPER -> 400 invalid: collection name `UPPER` is not valid (use 1 to 63 characters of a-z, 0-9, - and _, starting with a letter or digit)
@@ -187,7 +187,7 @@ GET /api/v1/jobs/00000000-0000-0000-0000-000000000000 -> 404 not_found: job `000
 GET /api/v1/jobs/00000000-0000-0000-0000-000000000000/events -> 404 not_found: job `00000000-0000-0000-0000-000000000000` does not exist
 POST /api/v1/jobs/00000000-0000-0000-0000-000000000000/cancel -> 404 not_found: job `00000000-0000-0000-0000-000000000000` does not exist
 POST /api/v1/collections/default/jobs -> 404 not_found: `no/such` does not exist (check the spelling of the source)
-POST /api/v1/collections/default/jobs -> 400 invalid: the body is not what this route takes: unknown field `force`, expected `source` or `prune` at line 1 column 8
+POST /api/v1/collections/default/jobs -> 400 invalid: the body is not what this route takes: unknown field `force`, expected `source` or `prune` at line 1 column 24
 "##);
 }
 

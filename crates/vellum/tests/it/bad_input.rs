@@ -24,7 +24,12 @@ fn what_is_not_there() {
         2,
         &["collection `other` does not exist", "hint:"],
     );
-    check(&tool, &["search", "x", "-c", "Bad Name"], 2, &["collection name `Bad Name` is not valid"]);
+    check(
+        &tool,
+        &["search", "x", "-c", "Bad Name"],
+        2,
+        &["collection name `Bad Name` is not valid"],
+    );
     check(&tool, &["collection", "delete", "other", "--yes"], 2, &["does not exist"]);
     check(&tool, &["eval", "--dataset", "docs"], 2, &["corpus.jsonl", "BEIR"]);
     check(&tool, &["convert", "nowhere.pdf"], 2, &["nowhere.pdf"]);
