@@ -1,7 +1,7 @@
 //! The ports: what the product needs from the world, one trait per file.
 //!
 //! Traits are object-safe and used as `Arc<dyn _>`. Each documents idempotence, ordering, limits and
-//! retry class, offers `check()` for readiness, and has a conformance suite in [`crate::testing`].
+//! retry class, offers `check()` for readiness, and has a conformance suite (feature `testing`).
 
 mod clock;
 mod converter;
