@@ -12,12 +12,11 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
     } else {
         &["test", "--workspace", "--locked", "--no-fail-fast"]
     };
-    step("tests", &mut cargo(&[runner, &extra].concat()))?;
     if has("cargo-nextest") {
         // nextest leaves documentation tests to cargo.
         step("documentation tests", &mut cargo(&["test", "--workspace", "--locked", "--doc"]))?;
     }
-    Ok(())
+    step("tests", &mut cargo(&[runner, &extra].concat()))
 }
 
 /// Installs the browser of the console tests, where apt-get may be used.
