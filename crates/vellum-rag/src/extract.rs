@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use vellum_core::document::Span;
 use vellum_core::vector::Embedding;
 
-/// Sentences that are embedded for one answer; bounds its cost to about 30 ms on two cores.
+/// Sentences that are embedded for one answer; bounds its cost.
 const SHORT_LIST: usize = 48;
 /// Shortest sentence that can be an answer, in words.
 const MIN_WORDS: usize = 3;
@@ -30,8 +30,8 @@ const W_SENTENCE: f32 = 0.45;
 const W_WORDS: f32 = 0.35;
 /// Weight of the passage's cosine with the question.
 const W_PASSAGE: f32 = 0.20;
-/// Below this score nothing is an answer. Chosen on the handbook questions (see `eval/handbook`): refuses
-/// what nothing answers at the least cost in answers.
+/// Below this score nothing is an answer. Chosen by hand on the handbook questions (see `eval/handbook`), a
+/// compromise: higher refuses more of what nothing answers and more of what something does.
 const REFUSE_BELOW: f32 = 0.38;
 
 /// A sentence that may answer.
