@@ -153,12 +153,10 @@ async fn choose_sentences(
     let collection = crate::collections::get(app, pass).await?;
     let analyser = Analyser::new(search::analyser_language(&collection));
     let candidates = extract::candidates(&request.question, hits, &analyser);
-    let texts: Vec<String> = candidates
-        .iter()
-        .map(|c| hits[c.hit].chunk.text[c.span.start..c.span.end].to_owned())
-        .collect();
+    let texts = extract::texts(hits, &candidates);
     let embeddings = app.embedder.embed(&texts, TextKind::Query).await?;
-    Ok(extract::choose(question, hits, &candidates, &embeddings))
+    let by_text = texts.iter().map(String::as_str).zip(&embeddings).collect();
+    Ok(extract::choose(question, hits, &candidates, &by_text))
 }
 
 fn cite(hits: &[Hit], choices: &[Choice]) -> Vec<Citation> {

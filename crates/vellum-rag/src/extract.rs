@@ -3,7 +3,7 @@
 //! Steps: units of the passages -> a short list by shared words -> embeddings of the short list -> score ->
 //! the best, and others that nearly equal it without repeating it. A sentence's score mixes its cosine
 //! with the question, the share of the question's information (inverse document frequency over
-//! the retrieved passages) that its words cover, and the relevance of its passage.
+//! the retrieved passages) that its words cover, and the same of what surrounds it.
 //!
 //! The text of an answer is always verbatim document text; nothing is generated.
 
@@ -25,14 +25,21 @@ const NEAR_BEST: f32 = 0.88;
 /// A further sentence this close to a chosen one repeats it.
 const SAME: f32 = 0.92;
 /// Weight of a sentence's cosine with the question.
-const W_SENTENCE: f32 = 0.45;
-/// Weight of the share of the question's words.
-const W_WORDS: f32 = 0.35;
+///
+/// The five weights were fitted as a softmax over the sentences of a question, once on 472 questions about
+/// five long documents of other companies and once on `eval/handbook`; these lie between the two fits.
+const W_SENTENCE: f32 = 0.35;
+/// Weight of the cosine of the sentence before it, which often names what the sentence is about.
+const W_BEFORE: f32 = 0.10;
 /// Weight of the passage's cosine with the question.
 const W_PASSAGE: f32 = 0.20;
+/// Weight of the share of the question that the sentence covers together with its title and headings.
+const W_WORDS: f32 = 0.20;
+/// Weight of the share of the question that the whole passage covers.
+const W_PASSAGE_WORDS: f32 = 0.15;
 /// Below this score nothing is an answer. Chosen by hand on the handbook questions (see `eval/handbook`), a
 /// compromise: higher refuses more of what nothing answers and more of what something does.
-const REFUSE_BELOW: f32 = 0.38;
+const REFUSE_BELOW: f32 = 0.36;
 
 /// A sentence that may answer.
 #[derive(Debug, Clone)]
@@ -43,8 +50,12 @@ pub struct Candidate {
     pub span: Span,
     /// What it is.
     pub kind: UnitKind,
-    /// Share of the question's information that its words cover, in [0, 1].
+    /// Bytes of the sentence before it in the passage.
+    pub before: Option<Span>,
+    /// Share of the question's information that its words, title and headings cover, in [0, 1].
     pub coverage: f32,
+    /// Share that its passage covers, in [0, 1].
+    pub passage_coverage: f32,
 }
 
 /// A chosen sentence.
@@ -59,19 +70,29 @@ pub struct Choice {
 /// Returns the short list of sentences to embed, in order of passage and position.
 pub fn candidates(question: &str, hits: &[Hit], analyser: &Analyser) -> Vec<Candidate> {
     let weights = information(question, hits, analyser);
-    let total: f32 = weights.values().sum();
     let mut found = Vec::new();
     for (index, hit) in hits.iter().enumerate() {
         let text = &hit.chunk.text;
+        let surroundings = terms_around(hit, analyser);
+        let passage_coverage = weights.covered(&analyser.terms(text));
+        let mut before = None;
         for unit in units::units(text) {
             let sentence = &text[unit.span.start..unit.span.end];
-            if !can_answer(sentence, hit) {
-                continue;
+            if can_answer(sentence, hit) {
+                let mut terms = analyser.terms(sentence);
+                terms.extend(surroundings.iter().cloned());
+                let coverage = weights.covered(&terms);
+                let (span, kind) = (unit.span, unit.kind);
+                found.push(Candidate {
+                    hit: index,
+                    span,
+                    kind,
+                    before,
+                    coverage,
+                    passage_coverage,
+                });
             }
-            let terms: HashSet<String> = analyser.terms(sentence).into_iter().collect();
-            let covered: f32 = terms.iter().filter_map(|term| weights.get(term)).sum();
-            let coverage = if total > 0.0 { covered / total } else { 0.0 };
-            found.push(Candidate { hit: index, span: unit.span, kind: unit.kind, coverage });
+            before = Some(unit.span);
         }
     }
     if found.len() > SHORT_LIST {
@@ -102,51 +123,86 @@ fn can_answer(sentence: &str, hit: &Hit) -> bool {
     (words >= MIN_WORDS || is_dense) && !is_heading && !sentence.ends_with(['?', '？'])
 }
 
-/// Returns how much each term of the question tells, by its rarity among the passages.
-fn information(question: &str, hits: &[Hit], analyser: &Analyser) -> HashMap<String, f32> {
+/// Terms that hold for every sentence of a passage: its title, headings and file name.
+fn terms_around(hit: &Hit, analyser: &Analyser) -> Vec<String> {
+    let chunk = &hit.chunk;
+    let around = [chunk.title.as_deref().unwrap_or_default(), &chunk.source]
+        .into_iter()
+        .chain(chunk.headings.iter().map(String::as_str));
+    around.flat_map(|text| analyser.terms(text)).collect()
+}
+
+/// How much each term of a question tells; the sum is 1 unless there is no term.
+struct Information(HashMap<String, f32>);
+
+impl Information {
+    /// Returns the share that `terms` cover, in [0, 1].
+    fn covered(&self, terms: &[String]) -> f32 {
+        let terms: HashSet<&String> = terms.iter().collect();
+        terms.into_iter().filter_map(|term| self.0.get(term)).sum()
+    }
+}
+
+/// Weighs each term of the question by its rarity among the passages.
+fn information(question: &str, hits: &[Hit], analyser: &Analyser) -> Information {
     let passages: Vec<HashSet<String>> =
         hits.iter().map(|hit| analyser.terms(&hit.chunk.text).into_iter().collect()).collect();
     let n = passages.len() as f32;
     let terms: HashSet<String> = analyser.terms(question).into_iter().collect();
-    terms
-        .into_iter()
-        .map(|term| {
-            let df = passages.iter().filter(|passage| passage.contains(&term)).count() as f32;
-            let idf = (1.0 + (n - df + 0.5) / (df + 0.5)).ln();
-            (term, idf)
-        })
+    let idf = |term: &String| {
+        let df = passages.iter().filter(|passage| passage.contains(term)).count() as f32;
+        (1.0 + (n - df + 0.5) / (df + 0.5)).ln()
+    };
+    let total: f32 = terms.iter().map(idf).sum();
+    Information(terms.into_iter().map(|term| (term.clone(), idf(&term) / total)).collect())
+}
+
+/// Returns the texts to embed for `candidates`: the sentences, and those before them; none twice.
+pub fn texts(hits: &[Hit], candidates: &[Candidate]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let spans = candidates.iter().flat_map(|c| [Some(c.span), c.before].map(|span| (c.hit, span)));
+    spans
+        .filter_map(|(hit, span)| Some(&hits[hit].chunk.text[span?.start..span?.end]))
+        .filter(|text| seen.insert(*text))
+        .map(str::to_owned)
         .collect()
 }
 
 /// Returns the sentences that answer, best first; empty when none is good enough.
 ///
-/// `embeddings` are those of `candidates`, in order. O(candidates * dim).
+/// `embeddings` are those of [`texts`], by text. O(candidates * dim).
 pub fn choose(
     question: &Embedding,
     hits: &[Hit],
     candidates: &[Candidate],
-    embeddings: &[Embedding],
+    embeddings: &HashMap<&str, &Embedding>,
 ) -> Vec<Choice> {
-    let score = |index: usize| {
-        let candidate = &candidates[index];
-        let passage = hits[candidate.hit].dense.as_ref().map_or(0.0, |v| v.cosine(question));
-        W_SENTENCE * embeddings[index].cosine(question)
-            + W_WORDS * candidate.coverage
-            + W_PASSAGE * passage
+    let embedding = |hit: usize, span: Span| {
+        embeddings.get(&hits[hit].chunk.text[span.start..span.end]).copied()
     };
-    let mut order: Vec<(usize, f32)> = (0..candidates.len()).map(|i| (i, score(i))).collect();
-    order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let mut chosen: Vec<usize> = Vec::new();
+    let cosine = |vector: Option<&Embedding>| vector.map_or(0.0, |vector| vector.cosine(question));
+    let score = |candidate: &Candidate| {
+        let before = candidate.before.and_then(|span| embedding(candidate.hit, span));
+        W_SENTENCE * cosine(embedding(candidate.hit, candidate.span))
+            + W_BEFORE * cosine(before)
+            + W_PASSAGE * cosine(hits[candidate.hit].dense.as_ref())
+            + W_WORDS * candidate.coverage
+            + W_PASSAGE_WORDS * candidate.passage_coverage
+    };
+    let mut order: Vec<(&Candidate, f32)> = candidates.iter().map(|c| (c, score(c))).collect();
+    // A stable sort: among equals the better passage.
+    order.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let mut chosen: Vec<&Embedding> = Vec::new();
     let mut choices = Vec::new();
     let Some(&(_, best)) = order.first() else { return choices };
-    for (index, score) in order {
+    for (candidate, score) in order {
         if score < REFUSE_BELOW.max(best * NEAR_BEST) || choices.len() == MAX_SENTENCES {
             break;
         }
-        let repeats = |other: &usize| embeddings[*other].cosine(&embeddings[index]) > SAME;
-        if !chosen.iter().any(repeats) {
-            chosen.push(index);
-            choices.push(Choice { candidate: candidates[index].clone(), score });
+        let Some(vector) = embedding(candidate.hit, candidate.span) else { continue };
+        if !chosen.iter().any(|other| other.cosine(vector) > SAME) {
+            chosen.push(vector);
+            choices.push(Choice { candidate: candidate.clone(), score });
         }
     }
     choices
@@ -205,7 +261,14 @@ mod tests {
         let text = "Prices\n\n| Item | Price |\n| --- | --- |\n| TW-210 | 89 EUR |";
         let start = text.find("| TW").unwrap();
         let span = Span { start, end: text.len() };
-        let row = Candidate { hit: 0, span, kind: UnitKind::TableRow, coverage: 0.0 };
+        let row = Candidate {
+            hit: 0,
+            span,
+            kind: UnitKind::TableRow,
+            before: None,
+            coverage: 0.0,
+            passage_coverage: 0.0,
+        };
         assert_eq!(readable(text, &row), "Item: TW-210; Price: 89 EUR");
         let line = Candidate { span: Span { start: 0, end: 6 }, kind: UnitKind::Sentence, ..row };
         assert_eq!(readable("- a\n b", &line), "a b");
