@@ -6,7 +6,7 @@ use vellum_core::ports::ConvertInput;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for path in std::env::args().skip(1) {
-        let input = ConvertInput { name: path.clone(), bytes: std::fs::read(&path)?.into() };
+        let input = ConvertInput { name: path.clone(), content: std::fs::read(&path)?.into() };
         let document = match vellum_convert::convert(&input, &vellum_convert::Settings::default()) {
             Ok(document) => document,
             Err(error) => {

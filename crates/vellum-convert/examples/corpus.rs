@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = std::io::stdout().lock();
     for file in files.iter().filter(|file| file.is_file()) {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let input = ConvertInput { name: name.clone(), bytes: std::fs::read(file)?.into() };
+        let input = ConvertInput { name: name.clone(), content: std::fs::read(file)?.into() };
         let document = convert(&input, &Settings::default())?;
         let line = serde_json::json!({
             "_id": name,

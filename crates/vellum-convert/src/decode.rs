@@ -20,22 +20,51 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<String> {
         }
         None => decode_unmarked(bytes),
     };
-    let n_bad = text.chars().filter(|&c| is_noise(c)).count();
-    let n_all = text.chars().count();
-    // A single stray zero must not cost a short note.
-    (n_bad <= 1 || n_bad as f64 <= n_all as f64 * MAX_CONTROL_SHARE).then_some(text)
+    Noise::default().is_text_with(&text).then_some(text)
+}
+
+/// Returns the encoding of a text that opens with `head`, and the length of its byte order mark.
+///
+/// `None` when `head` is not text.
+pub(crate) fn encoding_of(head: &[u8]) -> Option<(&'static Encoding, usize)> {
+    let found = Encoding::for_bom(head).unwrap_or_else(|| (unmarked(head), 0));
+    let text = found.0.decode_without_bom_handling(&head[found.1..]).0;
+    Noise::default().is_text_with(&text).then_some(found)
+}
+
+/// Counts what no text holds other than by accident, over all of a text.
+#[derive(Debug, Default)]
+pub(crate) struct Noise {
+    n_bad: usize,
+    n_all: usize,
+}
+
+impl Noise {
+    /// Takes the next stretch and returns whether all so far is text.
+    pub(crate) fn is_text_with(&mut self, text: &str) -> bool {
+        self.n_bad += text.chars().filter(|&c| is_noise(c)).count();
+        self.n_all += text.chars().count();
+        // A single stray zero must not cost a short note.
+        self.n_bad <= 1 || self.n_bad as f64 <= self.n_all as f64 * MAX_CONTROL_SHARE
+    }
 }
 
 fn decode_unmarked(bytes: &[u8]) -> String {
+    unmarked(bytes).decode_without_bom_handling(bytes).0.into_owned()
+}
+
+/// Returns the encoding of bytes without a mark; they may end within a character.
+fn unmarked(bytes: &[u8]) -> &'static Encoding {
     // UTF-16 of plain ASCII is valid UTF-8 full of zero bytes, so it is asked first.
     if let Some(encoding) = utf16_by_zeros(bytes) {
-        return encoding.decode_without_bom_handling(bytes).0.into_owned();
+        return encoding;
     }
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        return text.to_owned();
+    match std::str::from_utf8(bytes) {
+        Ok(_) => UTF_8,
+        // Cut within the last character.
+        Err(error) if error.error_len().is_none() && error.valid_up_to() > 0 => UTF_8,
+        Err(_) => declared(bytes).unwrap_or_else(|| guess(bytes)),
     }
-    let encoding = declared(bytes).unwrap_or_else(|| guess(bytes));
-    encoding.decode_without_bom_handling(bytes).0.into_owned()
 }
 
 /// Recognises UTF-16 text whose characters are mostly below U+0100: every other byte is zero.

@@ -5,36 +5,43 @@
 //! cannot tell apart with certainty. Known binary formats are named in the rejection.
 
 use crate::decode;
+use encoding_rs::Encoding;
 use vellum_core::document::Format;
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Where readers look for `%PDF-`; files from mail gateways carry a prefix.
 const PDF_HEADER_WINDOW: usize = 1024;
+/// How much of a file is looked at to tell its encoding, in bytes.
+pub(crate) const HEAD: usize = 1 << 20;
 /// How much of a text is looked at to tell text-like formats apart, in bytes.
 const TEXT_WINDOW: usize = 8192;
 
-/// Content with its format, decoded where it is text.
-pub(crate) enum Content<'a> {
-    /// A PDF, still in bytes.
-    Pdf(&'a [u8]),
-    /// A text-like format, decoded.
-    Text(Format, String),
+/// What the first bytes of a file tell.
+pub(crate) enum Kind {
+    /// A PDF.
+    Pdf,
+    /// Text, in this encoding after a mark of so many bytes.
+    Text(Format, &'static Encoding, usize),
 }
 
-/// Returns the format of `bytes` and, for text-like formats, the decoded text.
-pub(crate) fn detect<'a>(name: &str, bytes: &'a [u8]) -> Result<Content<'a>> {
-    if bytes.is_empty() {
+/// Returns what a file is that is called `name` and opens with `head`, its first [`HEAD`] bytes or all.
+pub(crate) fn detect(name: &str, head: &[u8]) -> Result<Kind> {
+    if head.is_empty() {
         return Err(rejected("the file is empty"));
     }
-    let head = &bytes[..bytes.len().min(PDF_HEADER_WINDOW)];
-    if head.windows(5).any(|window| window == b"%PDF-") && !is_markup(head) {
-        return Ok(Content::Pdf(bytes));
+    let first = &head[..head.len().min(PDF_HEADER_WINDOW)];
+    if first.windows(5).any(|window| window == b"%PDF-") && !is_markup(first) {
+        return Ok(Kind::Pdf);
     }
-    let known = BINARIES.iter().find(|(magic, _)| bytes.starts_with(magic));
+    let known = BINARIES.iter().find(|(magic, _)| head.starts_with(magic));
     // A magic number of letters alone may open a text as well; then it must also fail to decode.
     let certain = known.is_some_and(|(magic, _)| !magic.iter().all(u8::is_ascii_alphanumeric));
-    match decode::decode(bytes) {
-        Some(text) if !certain => Ok(Content::Text(text_format(name, &text), text)),
+    match decode::encoding_of(head) {
+        Some((encoding, mark)) if !certain => {
+            let opening = &head[mark..head.len().min(mark + 2 * TEXT_WINDOW)];
+            let text = encoding.decode_without_bom_handling(opening).0;
+            Ok(Kind::Text(text_format(name, &text), encoding, mark))
+        }
         _ => {
             let what = known.map_or("unknown binary format", |(_, what)| what);
             Err(rejected(format!("not a text document: {what}")))

@@ -8,6 +8,8 @@
 //! ([`worker_main`]) with a time and a memory limit. A file that breaks its child is rejected, and the pool
 //! heals.
 //!
+//! Large plain text and long PDFs come in parts ([`convert_parts`]), so neither side holds the whole.
+//!
 //! Text of every format follows the rules of `clean`: `\n` line ends, no control characters, no trailing
 //! blanks, at most one empty line in a row.
 //!
@@ -19,6 +21,7 @@ mod clean;
 mod decode;
 mod detect;
 mod html;
+mod large;
 mod markdown;
 mod pdf;
 mod pool;
@@ -28,34 +31,36 @@ mod worker;
 pub use pool::{PoolSettings, WorkerPool};
 pub use worker::worker_main;
 
-use detect::{Content, rejected};
+use detect::{Kind, rejected};
+use large::LARGE_FROM;
 use serde::{Deserialize, Serialize};
-use vellum_core::Result;
 use vellum_core::document::{Document, Format};
 use vellum_core::ports::ConvertInput;
+use vellum_core::{Error, Result};
 
 /// Version of the extraction, part of the index settings.
 ///
 /// Raise it with every change after which some file gives another text, other sections or another
 /// title: collections are then ingested again, and chunk ids never point into a text that changed
 /// underneath them. A change of messages, limits or speed does not count.
-pub const VERSION: &str = "1";
+pub const VERSION: &str = "2";
 
 /// Limits of one conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Largest file, in bytes. Larger files are rejected unread.
-    pub max_bytes: usize,
-    /// Largest extracted text, in bytes; bounds what a compressed file can unfold to.
+    pub max_bytes: u64,
+    /// Largest extracted text, in bytes; bounds what a compressed file can unfold to. Plain text, which
+    /// unfolds to no more than it is, has no such limit.
     pub max_text_bytes: usize,
     /// Most pages of a PDF.
     pub max_pages: usize,
 }
 
 impl Default for Settings {
-    /// Returns 256 MiB of file, 64 MiB of text and 20,000 pages.
+    /// Returns 2 GiB of file, 64 MiB of text and 20,000 pages.
     fn default() -> Self {
-        Self { max_bytes: 256 << 20, max_text_bytes: 64 << 20, max_pages: 20_000 }
+        Self { max_bytes: 2 << 30, max_text_bytes: 64 << 20, max_pages: 20_000 }
     }
 }
 
@@ -67,32 +72,74 @@ impl Default for Settings {
 ///
 /// ```
 /// use vellum_core::ports::ConvertInput;
-/// let input = ConvertInput { name: "a.md".into(), bytes: "# Leave\n\n27 *days*".into() };
+/// let input = ConvertInput { name: "a.md".into(), content: "# Leave\n\n27 *days*".into() };
 /// let document = vellum_convert::convert(&input, &vellum_convert::Settings::default())?;
 /// assert_eq!(document.title.as_deref(), Some("Leave"));
 /// assert_eq!(document.text, "Leave\n\n27 days");
 /// # Ok::<(), vellum_core::Error>(())
 /// ```
 pub fn convert(input: &ConvertInput, settings: &Settings) -> Result<Document> {
-    if input.bytes.len() > settings.max_bytes {
-        return Err(too_large(input.bytes.len(), settings));
-    }
-    let document = match detect::detect(&input.name, &input.bytes)? {
-        Content::Pdf(bytes) => pdf::convert(bytes, settings)?,
-        Content::Text(Format::Markdown, text) => markdown::convert(&text),
-        Content::Text(Format::Html, text) => html::convert(&text),
-        Content::Text(Format::Text | Format::Pdf, text) => text::convert(&text),
-    };
-    if document.text.len() > settings.max_text_bytes {
-        return Err(too_much_text(settings));
-    }
-    if document.text.is_empty() {
-        return Err(rejected("the file holds no text"));
-    }
-    Ok(document)
+    let mut document: Option<Document> = None;
+    convert_parts(input, settings, &mut |part| {
+        match &mut document {
+            Some(document) => document.append(&part),
+            None => document = Some(part),
+        }
+        Ok(())
+    })?;
+    document.ok_or_else(|| rejected("the file holds no text"))
 }
 
-pub(crate) fn too_large(n_bytes: usize, settings: &Settings) -> vellum_core::Error {
+/// Hands the parts of the document in `input` to `emit`, at least one; else as [`convert`].
+///
+/// # Errors
+/// As [`convert`], even after parts were handed on; the errors of `emit`.
+pub fn convert_parts(
+    input: &ConvertInput,
+    settings: &Settings,
+    emit: &mut dyn FnMut(Document) -> Result<()>,
+) -> Result<()> {
+    let content = &input.content;
+    if content.len() > settings.max_bytes {
+        return Err(too_large(content.len(), settings));
+    }
+    let unreadable = |error| Error::io("read the file", error);
+    let head = content.read_at(0, detect::HEAD).map_err(unreadable)?;
+    let mut has_text = false;
+    let mut emit = |part: Document| {
+        has_text |= !part.text.is_empty();
+        emit(part)
+    };
+    match detect::detect(&input.name, &head)? {
+        Kind::Pdf => pdf::convert(content, settings, &mut emit)?,
+        Kind::Text(Format::Text | Format::Pdf, encoding, mark) if content.len() >= LARGE_FROM => {
+            large::convert(content, encoding, mark as u64, &mut emit)?;
+        }
+        Kind::Text(format, ..) => {
+            if content.len() > settings.max_text_bytes as u64 * 2 {
+                return Err(too_much_text(settings));
+            }
+            let bytes = content.to_bytes().map_err(unreadable)?;
+            let Some(text) = decode::decode(&bytes) else {
+                return Err(rejected("not a text document: it begins as text, then turns binary"));
+            };
+            let document = match format {
+                Format::Markdown => markdown::convert(&text),
+                Format::Html => html::convert(&text),
+                Format::Text | Format::Pdf => text::convert(&text),
+            };
+            if document.text.len() > settings.max_text_bytes {
+                return Err(too_much_text(settings));
+            }
+            if !document.text.is_empty() {
+                emit(document)?;
+            }
+        }
+    }
+    if has_text { Ok(()) } else { Err(rejected("the file holds no text")) }
+}
+
+pub(crate) fn too_large(n_bytes: u64, settings: &Settings) -> vellum_core::Error {
     let (size, limit) = (n_bytes >> 20, settings.max_bytes >> 20);
     rejected(format!("the file is too large: {size} MiB, the limit is {limit} MiB"))
 }

@@ -1,7 +1,7 @@
 //! PDF with a text layer: pages of glyphs to pages of text.
 //!
 //! The steps, each in a module: interpret a page into positioned glyphs (`glyphs`), form words and
-//! lines (`lines`), leave out running headers and footers (`furniture`, needs all pages), find the reading
+//! lines (`lines`), leave out running headers and footers (`furniture`, looks at many pages), find the reading
 //! order and tables (`layout`, `table`), let lines flow into paragraphs (`flow`). Every page keeps its
 //! section, empty or not.
 //!
@@ -22,14 +22,19 @@ use crate::Settings;
 use crate::clean;
 use crate::detect::rejected;
 use flow::Vocabulary;
-use hayro_interpret::hayro_syntax::{DecryptionError, LoadPdfError, Pdf};
+use hayro_interpret::hayro_syntax::{DecryptionError, LoadPdfError, Pdf, PdfData};
 use hayro_interpret::{InterpreterCache, InterpreterSettings};
 use layout::Block;
 use lines::Word;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use vellum_core::Result;
 use vellum_core::document::{Document, Format, Section, SectionKind, Span};
+use vellum_core::ports::Content;
 
+/// Pages that are laid out together: running headers, page numbers and divided words are told by looking at
+/// other pages.
+const PAGES_PER_PART: usize = 128;
 /// Size of a title, as a multiple of the usual size, on the first page.
 const TITLE_SCALE: f64 = 1.2;
 /// Longest title taken from the first page, in characters.
@@ -37,12 +42,16 @@ const MAX_TITLE_CHARS: usize = 200;
 /// Titles that programs write when nobody gave one.
 const NO_TITLES: &[&str] = &["untitled", "(anonymous)", "unspecified", "title", "document"];
 
-/// Returns the document in `bytes`.
+/// Hands the document in `content` on, [`PAGES_PER_PART`] pages at a time.
 ///
 /// # Errors
 /// `Rejected` when the file is damaged beyond repair, needs a password, has too many pages or no text.
-pub(crate) fn convert(bytes: &[u8], settings: &Settings) -> Result<Document> {
-    let pdf = Pdf::new(bytes.to_vec()).map_err(load_error)?;
+pub(crate) fn convert(
+    content: &Content,
+    settings: &Settings,
+    emit: &mut dyn FnMut(Document) -> Result<()>,
+) -> Result<()> {
+    let pdf = Pdf::new(data(content)?).map_err(load_error)?;
     let n_pages = pdf.pages().len();
     if n_pages == 0 {
         return Err(rejected("the PDF is damaged: it has no pages"));
@@ -53,13 +62,46 @@ pub(crate) fn convert(bytes: &[u8], settings: &Settings) -> Result<Document> {
             settings.max_pages
         )));
     }
-    let pages = read_pages(&pdf, settings)?;
-    let title = pdf_title(&pdf).or_else(|| largest_line(&pages));
-    let (text, sections) = write(pages);
-    if text.is_empty() {
+    let metadata = metadata(&pdf);
+    let mut title = pdf_title(&pdf);
+    let mut n_bytes = 0;
+    // Pages that were read and hold no text; they open the next part.
+    let mut empty: Vec<Section> = Vec::new();
+    for first in (0..n_pages).step_by(PAGES_PER_PART) {
+        let pages = read_pages(&pdf, first, settings, &mut n_bytes)?;
+        title = title.or_else(|| largest_line(&pages));
+        let (text, sections) = write(pages, first);
+        if text.is_empty() {
+            empty.extend(sections);
+            continue;
+        }
+        let sections = empty.drain(..).chain(sections).collect();
+        let (title, metadata) = (title.clone(), metadata.clone());
+        emit(Document { format: Format::Pdf, title, text, sections, metadata })?;
+    }
+    if n_bytes == 0 {
         return Err(rejected("no page has a text layer (scanned images need OCR)"));
     }
-    Ok(Document { format: Format::Pdf, title, text, sections, metadata: metadata(&pdf) })
+    if !empty.is_empty() {
+        let (text, sections) = (String::new(), empty);
+        emit(Document { format: Format::Pdf, title, text, sections, metadata })?;
+    }
+    Ok(())
+}
+
+/// Returns the bytes as the interpreter wants them: at hand at any place. A spooled file is mapped.
+fn data(content: &Content) -> Result<PdfData> {
+    match content {
+        Content::Memory(bytes) => Ok(Arc::new(bytes.clone()).into()),
+        Content::Spooled { file, .. } => {
+            // SAFETY: the file has no name and only this converter and the one who made it hold it; both
+            // only read, so the mapped bytes never change and the file never shrinks.
+            #[allow(unsafe_code)]
+            let map = unsafe { memmap2::Mmap::map(file.as_ref()) };
+            let map = map.map_err(|error| vellum_core::Error::io("map the file", error))?;
+            Ok(Arc::new(map).into())
+        }
+    }
 }
 
 fn load_error(error: LoadPdfError) -> vellum_core::Error {
@@ -87,12 +129,18 @@ struct Page {
     height: f64,
 }
 
-fn read_pages(pdf: &Pdf, settings: &Settings) -> Result<Vec<Page>> {
+/// Reads the pages of the part that begins with page `first`, from 0; adds their text to `n_bytes`.
+fn read_pages(
+    pdf: &Pdf,
+    first: usize,
+    settings: &Settings,
+    n_bytes: &mut usize,
+) -> Result<Vec<Page>> {
+    // Fonts are cached for a part only, so that a long document does not pile them up.
     let cache = InterpreterCache::new();
     let interpreter = InterpreterSettings::default();
-    let mut n_bytes = 0;
-    let mut pages = Vec::with_capacity(pdf.pages().len());
-    for page in pdf.pages().iter() {
+    let mut pages = Vec::with_capacity(PAGES_PER_PART);
+    for page in pdf.pages().iter().skip(first).take(PAGES_PER_PART) {
         let read = glyphs::read(page, &cache, &interpreter);
         let n_glyphs = |n: usize| read.glyphs[n].len();
         // The direction with most text is the page's own; a page scanned sideways has another than 0.
@@ -102,8 +150,8 @@ fn read_pages(pdf: &Pdf, settings: &Settings) -> Result<Vec<Page>> {
             .filter(|&n| n != main && n_glyphs(n) > 0)
             .map(|n| lines::words(&read.glyphs[n]))
             .collect();
-        n_bytes += words.iter().map(|word| word.text.len() + 1).sum::<usize>();
-        if n_bytes > settings.max_text_bytes {
+        *n_bytes += words.iter().map(|word| word.text.len() + 1).sum::<usize>();
+        if *n_bytes > settings.max_text_bytes {
             return Err(crate::too_much_text(settings));
         }
         let rules = if main == 0 { read.rules } else { glyphs::Rules::default() };
@@ -114,7 +162,9 @@ fn read_pages(pdf: &Pdf, settings: &Settings) -> Result<Vec<Page>> {
 }
 
 /// Writes the pages one after the other; a word or sentence that runs over the page's end stays whole.
-fn write(mut pages: Vec<Page>) -> (String, Vec<Section>) {
+///
+/// `first` is the index of the first page in the document.
+fn write(mut pages: Vec<Page>, first: usize) -> (String, Vec<Section>) {
     let heights: Vec<f64> = pages.iter().map(|page| page.height).collect();
     let mut words: Vec<Vec<Word>> =
         pages.iter_mut().map(|page| std::mem::take(&mut page.words)).collect();
@@ -136,7 +186,8 @@ fn write(mut pages: Vec<Page>) -> (String, Vec<Section>) {
         }
         let start = text.len();
         text.push_str(&body);
-        let number = u32::try_from(n + 1).expect("the number of pages is limited far below");
+        let number =
+            u32::try_from(first + n + 1).expect("the number of pages is limited far below");
         let kind = SectionKind::Page(number);
         sections.push(Section { kind, span: Span { start, end: text.len() } });
     }

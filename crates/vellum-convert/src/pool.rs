@@ -1,9 +1,11 @@
 //! The converter of the product: a bounded pool of child processes.
 //!
-//! A conversion takes a permit, then an idle child or a new one, sends the file and waits for the answer
+//! A conversion takes a permit, then an idle child or a new one, sends the file and waits for the answers
 //! under the time limit. A child that answered goes back, until it has served its share; one that was
-//! killed, crashed or was cut off by a dropped future does not, and the next conversion starts
+//! killed, crashed or was cut off by a dropped stream does not, and the next conversion starts
 //! another. So a hostile file costs one child and never the pool.
+//!
+//! A large file is not sent: it becomes the stdin of a child of its own.
 //!
 //! A child that was idle may have died for reasons of its own (the system ran out of memory), so a crash of
 //! a used child is tried once more on a new one before the file is blamed.
@@ -11,22 +13,28 @@
 //! Children get an empty environment and end with their stdin, hence with their parent.
 
 use crate::detect::rejected;
-use crate::worker::{Hello, Request, Response};
+use crate::worker::{Hello, JOB, Job, Request, Response};
 use crate::{Settings, VERSION, too_large};
 use async_trait::async_trait;
-use bytes::Bytes;
+use futures::{StreamExt, stream};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, warn};
 use vellum_core::document::Document;
-use vellum_core::ports::{ConvertInput, Converter};
+use vellum_core::ports::{Content, ConvertInput, Converter, Parts};
 use vellum_core::{Error, ErrorKind, Result};
 
+/// Parts that may wait for their reader.
+const PARTS_AHEAD: usize = 1;
+/// File bytes that earn a conversion one more second.
+const BYTES_PER_SECOND: u64 = 1 << 20;
+/// Text bytes that earn a conversion one more second.
+const TEXT_PER_SECOND: u64 = 20 << 10;
 /// How long a child that closed its pipes may take to end.
 const EXIT_WAIT: Duration = Duration::from_secs(2);
 /// How much of a child's stderr is kept to tell why it died.
@@ -41,7 +49,8 @@ pub struct PoolSettings {
     pub args: Vec<String>,
     /// Most children at a time; further conversions wait.
     pub workers: usize,
-    /// Time limit of one file. 30 seconds suit an interactive ingest.
+    /// Time limit of one file, without the time that the reader of its parts takes. 30 seconds suit an
+    /// interactive ingest. A file earns one more second with each MiB it has and each 20 KiB of text it gives.
     pub timeout: Duration,
     /// Memory limit of a child, in bytes; not enforced on macOS. At least 128 MiB, 64 MiB of it are stack.
     pub memory_bytes: u64,
@@ -68,8 +77,11 @@ impl PoolSettings {
 }
 
 /// Converts in child processes; see the module page.
+#[derive(Debug, Clone)]
+pub struct WorkerPool(Arc<Pool>);
+
 #[derive(Debug)]
-pub struct WorkerPool {
+struct Pool {
     settings: PoolSettings,
     permits: Semaphore,
     /// Children that wait for a file; never more than `workers`.
@@ -80,48 +92,7 @@ impl WorkerPool {
     /// Returns a pool without children; they are started when needed.
     pub fn new(settings: PoolSettings) -> Self {
         let permits = Semaphore::new(settings.workers.max(1));
-        Self { settings, permits, idle: Mutex::new(Vec::new()) }
-    }
-
-    async fn convert_bounded(&self, input: &ConvertInput) -> Result<Document> {
-        let _permit = self.permits.acquire().await.map_err(|error| {
-            Error::new(ErrorKind::Unavailable, "the converter is closed").with_source(error)
-        })?;
-        if let Some(worker) = self.take_idle() {
-            match self.run(worker, input).await {
-                Outcome::Crashed(reason) => debug!(reason, "used worker died, trying a new one"),
-                Outcome::Done(result) => return result,
-            }
-        }
-        let worker = Worker::start(&self.settings)?;
-        match self.run(worker, input).await {
-            Outcome::Done(result) => result,
-            Outcome::Crashed(reason) => Err(rejected(reason)),
-        }
-    }
-
-    async fn run(&self, mut worker: Worker, input: &ConvertInput) -> Outcome {
-        let exchange = worker.exchange(input, &self.settings);
-        match tokio::time::timeout(self.settings.timeout, exchange).await {
-            Ok(Ok(response)) => {
-                worker.n_documents += 1;
-                if worker.n_documents < self.settings.max_documents_per_worker {
-                    self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
-                }
-                Outcome::Done(response.into_result())
-            }
-            Ok(Err(error)) => worker.autopsy(error, self.settings.memory_bytes).await,
-            // Dropping the worker kills it.
-            Err(_) => {
-                let seconds = self.settings.timeout.as_secs_f64();
-                warn!(name = input.name, seconds, "conversion timed out");
-                Outcome::Done(Err(rejected(format!("the parser took longer than {seconds} s"))))
-            }
-        }
-    }
-
-    fn take_idle(&self) -> Option<Worker> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        Self(Arc::new(Pool { settings, permits, idle: Mutex::new(Vec::new()) }))
     }
 }
 
@@ -131,16 +102,26 @@ impl Converter for WorkerPool {
         VERSION
     }
 
-    async fn convert(&self, input: ConvertInput) -> Result<Document> {
-        if input.bytes.len() > self.settings.limits.max_bytes {
-            return Err(too_large(input.bytes.len(), &self.settings.limits));
+    fn parts(&self, input: ConvertInput) -> Parts {
+        let limits = &self.0.settings.limits;
+        if input.content.len() > limits.max_bytes {
+            return stream::iter([Err(too_large(input.content.len(), limits))]).boxed();
         }
-        self.convert_bounded(&input).await
+        let (sender, receiver) = mpsc::channel(PARTS_AHEAD);
+        let pool = self.0.clone();
+        tokio::spawn(async move {
+            if let Err(error) = pool.convert(&input, &sender).await {
+                // A reader that is gone has no use for the error.
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) })
+            .boxed()
     }
 
     async fn check(&self) -> Result<()> {
-        let input = ConvertInput { name: "check.txt".into(), bytes: Bytes::from_static(b"check") };
-        let document = self.convert_bounded(&input).await.map_err(|error| match error.kind() {
+        let input = ConvertInput { name: "check.txt".into(), content: "check".into() };
+        let document = self.convert(input).await.map_err(|error| match error.kind() {
             ErrorKind::Rejected => {
                 Error::new(ErrorKind::Unavailable, format!("convert: {}", error.message()))
             }
@@ -153,64 +134,197 @@ impl Converter for WorkerPool {
     }
 }
 
+/// Where the parts of a document go.
+type Reader = mpsc::Sender<Result<Document>>;
+
+impl Pool {
+    async fn convert(&self, input: &ConvertInput, reader: &Reader) -> Result<()> {
+        let _permit = self.permits.acquire().await.map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "the converter is closed").with_source(error)
+        })?;
+        if let Content::Memory(_) = input.content
+            && let Some(worker) = self.take_idle()
+        {
+            match self.run(worker, input, reader).await {
+                Outcome::Crashed { reason, n_parts: 0 } => {
+                    debug!(reason, "used worker died, trying a new one");
+                }
+                outcome => return outcome.into_result(),
+            }
+        }
+        let worker = Worker::start(&self.settings, input)?;
+        self.run(worker, input, reader).await.into_result()
+    }
+
+    async fn run(&self, mut worker: Worker, input: &ConvertInput, reader: &Reader) -> Outcome {
+        let mut budget = Budget::of(&self.settings, input);
+        let mut n_parts = 0;
+        let mut sent = false;
+        loop {
+            let start = Instant::now();
+            let exchange = async {
+                if !std::mem::replace(&mut sent, true) {
+                    worker.send_file(input, &self.settings).await?;
+                }
+                worker.answer(&self.settings.limits).await
+            };
+            // Dropping the worker kills it.
+            let answer = tokio::select! {
+                () = reader.closed() => return Outcome::Done(Ok(())),
+                answer = tokio::time::timeout(budget.left, exchange) => answer,
+            };
+            budget.spend(start.elapsed());
+            match answer {
+                Ok(Ok(Response::Part(part))) => {
+                    n_parts += 1;
+                    budget.earn(part.text.len() as u64, TEXT_PER_SECOND);
+                    if reader.send(Ok(part)).await.is_err() {
+                        return Outcome::Done(Ok(()));
+                    }
+                }
+                Ok(Ok(Response::End)) => {
+                    self.put_back(worker);
+                    return Outcome::Done(Ok(()));
+                }
+                Ok(Ok(Response::Error { code, message })) => {
+                    self.put_back(worker);
+                    return Outcome::Done(Err(Response::error(&code, message)));
+                }
+                Ok(Err(error)) => {
+                    return worker.autopsy(error, self.settings.memory_bytes, n_parts).await;
+                }
+                Err(_) => {
+                    let seconds = budget.total.as_secs_f64();
+                    warn!(name = input.name, seconds, "conversion timed out");
+                    let reason = format!("the parser took longer than {seconds} s");
+                    return Outcome::Done(Err(rejected(reason)));
+                }
+            }
+        }
+    }
+
+    fn put_back(&self, mut worker: Worker) {
+        worker.n_documents += 1;
+        if worker.stdin.is_some() && worker.n_documents < self.settings.max_documents_per_worker {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+        }
+    }
+
+    fn take_idle(&self) -> Option<Worker> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+/// Time that a conversion may take.
+struct Budget {
+    total: Duration,
+    left: Duration,
+}
+
+impl Budget {
+    fn of(settings: &PoolSettings, input: &ConvertInput) -> Self {
+        let mut budget = Self { total: settings.timeout, left: settings.timeout };
+        budget.earn(input.content.len(), BYTES_PER_SECOND);
+        budget
+    }
+
+    fn earn(&mut self, bytes: u64, per_second: u64) {
+        let earned = Duration::from_secs(bytes / per_second);
+        self.total += earned;
+        self.left += earned;
+    }
+
+    fn spend(&mut self, spent: Duration) {
+        self.left = self.left.saturating_sub(spent);
+    }
+}
+
 /// How a conversion on one child ended.
 enum Outcome {
-    /// With an answer, or with an error that another child would not change.
-    Done(Result<Document>),
-    /// The child died; why.
-    Crashed(String),
+    /// With an end, or with an error that another child would not change.
+    Done(Result<()>),
+    /// The child died.
+    Crashed {
+        /// Why.
+        reason: String,
+        /// Parts that were handed on before.
+        n_parts: usize,
+    },
+}
+
+impl Outcome {
+    fn into_result(self) -> Result<()> {
+        match self {
+            Self::Done(result) => result,
+            Self::Crashed { reason, .. } => Err(rejected(reason)),
+        }
+    }
 }
 
 /// A child and its pipes. Dropping it kills it.
 #[derive(Debug)]
 struct Worker {
     child: Child,
-    stdin: ChildStdin,
+    /// `None` for a child of one file.
+    stdin: Option<ChildStdin>,
     stdout: ChildStdout,
     stderr: ChildStderr,
     n_documents: usize,
 }
 
 impl Worker {
-    fn start(settings: &PoolSettings) -> Result<Self> {
+    /// Starts a child for many files, or for this one if it is spooled.
+    fn start(settings: &PoolSettings, input: &ConvertInput) -> Result<Self> {
         let program = settings.program.display();
         let broken = |error: std::io::Error| {
             Error::new(ErrorKind::Unavailable, format!("start the converter `{program}`"))
                 .with_source(error)
         };
-        let mut child = Command::new(&settings.program)
-            .args(&settings.args)
-            .env_clear()
-            .stdin(Stdio::piped())
+        let mut command = Command::new(&settings.program);
+        command.args(&settings.args).env_clear();
+        match &input.content {
+            Content::Memory(_) => command.stdin(Stdio::piped()),
+            Content::Spooled { file, .. } => {
+                let job = Job { hello: hello(settings), request: request(input) };
+                let job = serde_json::to_string(&job).map_err(|error| broken(error.into()))?;
+                command.env(JOB, job).stdin(Stdio::from(file.try_clone().map_err(broken)?))
+            }
+        };
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .map_err(broken)?;
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+        let stdin = child.stdin.take();
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(broken(std::io::Error::other("a pipe is missing")));
         };
         Ok(Self { child, stdin, stdout, stderr, n_documents: 0 })
     }
 
-    async fn exchange(
+    /// Sends the file, unless the child was started with it.
+    async fn send_file(
         &mut self,
         input: &ConvertInput,
         settings: &PoolSettings,
-    ) -> std::io::Result<Response> {
+    ) -> std::io::Result<()> {
+        let (Content::Memory(bytes), Some(_)) = (&input.content, &self.stdin) else {
+            return Ok(());
+        };
         if self.n_documents == 0 {
-            let timeout_ms = u64::try_from(settings.timeout.as_millis()).unwrap_or(u64::MAX / 2);
-            let (settings, memory_bytes) = (settings.limits, settings.memory_bytes);
-            self.send(&Hello { settings, memory_bytes, timeout_ms }).await?;
+            self.send(&hello(settings)).await?;
         }
-        let request = Request { name: input.name.clone(), n_bytes: input.bytes.len() };
-        self.send(&request).await?;
-        self.stdin.write_all(&input.bytes).await?;
-        self.stdin.flush().await?;
+        self.send(&request(input)).await?;
+        let Some(stdin) = &mut self.stdin else { return Ok(()) };
+        stdin.write_all(bytes).await?;
+        stdin.flush().await
+    }
+
+    async fn answer(&mut self, limits: &Settings) -> std::io::Result<Response> {
         let length = self.stdout.read_u32_le().await? as usize;
         // Escaped text is at most six times as long; sections add less than that.
-        if length / 8 > settings.limits.max_text_bytes {
+        if length / 8 > limits.max_text_bytes {
             return Err(std::io::Error::other("the answer is too long"));
         }
         let mut frame = vec![0; length];
@@ -221,13 +335,22 @@ impl Worker {
     async fn send(&mut self, header: &(impl serde::Serialize + Sync)) -> std::io::Result<()> {
         let frame = serde_json::to_vec(header)?;
         let length = u32::try_from(frame.len()).map_err(std::io::Error::other)?;
-        self.stdin.write_all(&length.to_le_bytes()).await?;
-        self.stdin.write_all(&frame).await?;
-        self.stdin.flush().await
+        let Some(stdin) = &mut self.stdin else { return Ok(()) };
+        stdin.write_all(&length.to_le_bytes()).await?;
+        stdin.write_all(&frame).await?;
+        stdin.flush().await
     }
 
     /// Says why the child broke off.
-    async fn autopsy(mut self, error: std::io::Error, memory_bytes: u64) -> Outcome {
+    async fn autopsy(
+        mut self,
+        error: std::io::Error,
+        memory_bytes: u64,
+        n_parts: usize,
+    ) -> Outcome {
+        let crashed = |reason| Outcome::Crashed { reason, n_parts };
+        // A child that waits for the rest of its input goes on waiting, unless that ends.
+        drop(self.stdin.take());
         let Ok(Ok(status)) = tokio::time::timeout(EXIT_WAIT, self.child.wait()).await else {
             let broken = Error::new(ErrorKind::Unavailable, "the converter answered wrongly");
             return Outcome::Done(Err(broken.with_source(error)));
@@ -237,18 +360,13 @@ impl Worker {
         let _ = self.stderr.take(MAX_STDERR_BYTES).read_to_end(&mut last_words).await;
         let last_words = String::from_utf8_lossy(&last_words);
         if last_words.contains("memory allocation of") {
-            return Outcome::Crashed(format!(
-                "the file needs more than {} MiB",
-                memory_bytes >> 20
-            ));
+            return crashed(format!("the file needs more than {} MiB", memory_bytes >> 20));
         }
         if last_words.contains("overflowed its stack") {
-            return Outcome::Crashed("the parser crashed on this file (stack overflow)".into());
+            return crashed("the parser crashed on this file (stack overflow)".into());
         }
         match signal(status) {
-            Some(name) => {
-                Outcome::Crashed(format!("the parser crashed on this file (signal {name})"))
-            }
+            Some(name) => crashed(format!("the parser crashed on this file (signal {name})")),
             None => {
                 let message = format!("the converter ended with {status}");
                 let error = Error::new(ErrorKind::Unavailable, message).with_source(error);
@@ -256,6 +374,18 @@ impl Worker {
             }
         }
     }
+}
+
+fn hello(settings: &PoolSettings) -> Hello {
+    Hello {
+        settings: settings.limits,
+        memory_bytes: settings.memory_bytes,
+        timeout_ms: u64::try_from(settings.timeout.as_millis()).unwrap_or(u64::MAX / 2),
+    }
+}
+
+fn request(input: &ConvertInput) -> Request {
+    Request { name: input.name.clone(), n_bytes: input.content.len() }
 }
 
 fn signal(status: ExitStatus) -> Option<String> {

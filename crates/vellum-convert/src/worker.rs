@@ -1,8 +1,11 @@
-//! The child process: reads files from stdin, writes documents to stdout, one after the other.
+//! The child process: files in, documents out in parts, one file after the other.
 //!
-//! Frames are a length (u32, little endian) and that many bytes. First a [`Hello`] with the limits; then
-//! for each file a [`Request`] in JSON followed by the raw content, answered by one [`Response`] in JSON.
-//! The child ends when stdin does, which is also how it notices that its parent has died.
+//! Frames are a length (u32, little endian) and that many bytes. A child that serves many files reads a
+//! [`Hello`] with the limits from stdin, then for each file a [`Request`] in JSON and the raw content. A
+//! child for one large file has that file as its stdin, and limits and request in its environment
+//! ([`JOB`]). Either answers in JSON frames on stdout: any number of [`Response::Part`], then an end. The
+//! child ends when stdin does, which is also how it notices that its parent has died, or when nobody reads
+//! its answers.
 //!
 //! Each file is converted on a thread with a large stack, so that deep nesting which is not hostile is
 //! read. A panic is an answer; a stack overflow or an allocation beyond the limit ends the process, and the
@@ -10,17 +13,21 @@
 //! converted cannot end its child, so the child has a deadline of its own.
 
 use crate::detect::rejected;
-use crate::{Settings, convert};
-use bytes::Bytes;
+use crate::{Settings, convert_parts};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 use vellum_core::document::Document;
-use vellum_core::ports::ConvertInput;
+use vellum_core::ports::{Content, ConvertInput};
 use vellum_core::{Error, ErrorKind, Result};
 
+/// Environment variable with the [`Job`] of a child for one file.
+pub(crate) const JOB: &str = "VELLUM_CONVERT_JOB";
 /// Stack of the converting thread; parsers recurse about 1 KiB per level of nesting.
 const STACK_BYTES: usize = 64 << 20;
 /// How much later than the parent the child gives up by itself.
@@ -31,42 +38,58 @@ const ADDRESS_SLACK: u64 = 1 << 30;
 const MAX_HEADER_BYTES: usize = 1 << 20;
 
 /// The first frame.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Hello {
     pub(crate) settings: Settings,
     pub(crate) memory_bytes: u64,
     pub(crate) timeout_ms: u64,
 }
 
+impl Hello {
+    fn deadline(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms) + GRACE
+    }
+}
+
+/// The work of a child for one file, which is its stdin.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) hello: Hello,
+    pub(crate) request: Request,
+}
+
 /// What precedes the content of a file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Request {
     pub(crate) name: String,
-    pub(crate) n_bytes: usize,
+    pub(crate) n_bytes: u64,
 }
 
-/// The answer to a file.
+/// The answers to a file: parts, then one of the others.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Response {
-    /// The document.
-    Document(Document),
+    /// The next part of the document.
+    Part(Document),
+    /// The document is complete.
+    End,
     /// The code of an error kind, and its message.
     Error { code: String, message: String },
 }
 
 impl Response {
-    pub(crate) fn into_result(self) -> Result<Document> {
-        match self {
-            Self::Document(document) => Ok(document),
-            Self::Error { code, message } => {
-                Err(Error::new(ErrorKind::from_code(&code).unwrap_or(ErrorKind::Internal), message))
-            }
-        }
+    fn failure(error: &Error) -> Self {
+        Self::Error { code: error.kind().code().to_owned(), message: error.full_message() }
+    }
+
+    /// Returns the error of a [`Response::Error`].
+    pub(crate) fn error(code: &str, message: String) -> Error {
+        Error::new(ErrorKind::from_code(code).unwrap_or(ErrorKind::Internal), message)
     }
 }
 
-/// Serves conversions until `stdin` ends; what the hidden subcommand of the program runs.
+/// Serves conversions until stdin ends, or converts the one file that stdin is; what the hidden
+/// subcommand of the program runs.
 ///
 /// Sets resource limits for the whole process and takes over the panic hook: call it in a process that
 /// does nothing else.
@@ -74,65 +97,95 @@ impl Response {
 /// # Errors
 /// `Io` when a pipe breaks in the middle of a frame, `Timeout` when a conversion outlives its
 /// parent. The process should end either way.
-pub fn worker_main(mut stdin: impl Read, mut stdout: impl Write) -> Result<()> {
+pub fn worker_main() -> Result<()> {
     std::panic::set_hook(Box::new(|_| {}));
+    match std::env::var(JOB) {
+        Ok(job) => convert_stdin(&parse(job.as_bytes())?),
+        Err(_) => serve(std::io::stdin().lock(), std::io::stdout().lock()),
+    }
+}
+
+fn convert_stdin(job: &Job) -> Result<()> {
+    let Job { hello, request } = job;
+    // A mapped file takes address space, not memory.
+    limit_resources(hello.memory_bytes, request.n_bytes);
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned();
+    let file = File::from(stdin.map_err(|error| Error::io("open the file", error))?);
+    let content = Content::Spooled { file: Arc::new(file), len: request.n_bytes };
+    let input = ConvertInput { name: request.name.clone(), content };
+    answer(input, hello, &mut std::io::stdout().lock())
+}
+
+fn serve(mut stdin: impl Read, mut stdout: impl Write) -> Result<()> {
     let Some(hello) = read_frame(&mut stdin)? else { return Ok(()) };
     let hello: Hello = parse(&hello)?;
-    limit_resources(hello.memory_bytes);
-    let deadline = Duration::from_millis(hello.timeout_ms) + GRACE;
+    limit_resources(hello.memory_bytes, 0);
     while let Some(request) = read_frame(&mut stdin)? {
         let request: Request = parse(&request)?;
-        let mut content = vec![0; request.n_bytes.min(hello.settings.max_bytes)];
+        let mut content = vec![0; request.n_bytes.min(hello.settings.max_bytes) as usize];
         stdin
             .read_exact(&mut content)
             .map_err(|error| Error::io("read a file to convert", error))?;
-        let input = ConvertInput { name: request.name, bytes: Bytes::from(content) };
-        let response = convert_apart(input, hello.settings, deadline)?;
-        let frame = serde_json::to_vec(&response).map_err(|error| {
-            Error::new(ErrorKind::Internal, "encode a document").with_source(error)
-        })?;
-        write_frame(&mut stdout, &frame)?;
+        let input = ConvertInput { name: request.name, content: content.into() };
+        answer(input, &hello, &mut stdout)?;
     }
     Ok(())
 }
 
-/// Converts on a thread of its own.
-fn convert_apart(input: ConvertInput, settings: Settings, deadline: Duration) -> Result<Response> {
+/// Converts one file and writes what comes of it.
+fn answer(input: ConvertInput, hello: &Hello, stdout: &mut impl Write) -> Result<()> {
+    let responses = convert_apart(input, hello.settings)?;
+    loop {
+        let response = match responses.recv_timeout(hello.deadline()) {
+            Ok(response) => response,
+            Err(RecvTimeoutError::Disconnected) => {
+                Response::failure(&rejected("the parser crashed on this file (panic)"))
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let message = "the conversion outlived its deadline";
+                return Err(Error::new(ErrorKind::Timeout, message));
+            }
+        };
+        let frame = serde_json::to_vec(&response).map_err(|error| {
+            Error::new(ErrorKind::Internal, "encode a document").with_source(error)
+        })?;
+        write_frame(stdout, &frame)?;
+        if !matches!(response, Response::Part(_)) {
+            return Ok(());
+        }
+    }
+}
+
+/// Converts on a thread of its own, which waits while its answers are not taken.
+fn convert_apart(input: ConvertInput, settings: Settings) -> Result<Receiver<Response>> {
     let (sender, receiver) = sync_channel(1);
     std::thread::Builder::new()
         .name("convert".into())
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            // The receiver lives as long as this function, or the process is about to end.
-            let _ = sender.send(convert(&input, &settings));
+            let gone = |_| Error::new(ErrorKind::Cancelled, "nobody wants the document");
+            let mut emit = |part| sender.send(Response::Part(part)).map_err(gone);
+            let end = match convert_parts(&input, &settings, &mut emit) {
+                Ok(()) => Response::End,
+                Err(error) => Response::failure(&error),
+            };
+            // The receiver lives until it has an end, or the process is about to end.
+            let _ = sender.send(end);
         })
         .map_err(|error| Error::io("start a thread to convert on", error))?;
-    let result = match receiver.recv_timeout(deadline) {
-        Ok(result) => result,
-        Err(RecvTimeoutError::Disconnected) => {
-            Err(rejected("the parser crashed on this file (panic)"))
-        }
-        Err(RecvTimeoutError::Timeout) => {
-            return Err(Error::new(ErrorKind::Timeout, "the conversion outlived its deadline"));
-        }
-    };
-    Ok(match result {
-        Ok(document) => Response::Document(document),
-        Err(error) => {
-            Response::Error { code: error.kind().code().to_owned(), message: error.full_message() }
-        }
-    })
+    Ok(receiver)
 }
 
 /// Limits memory, core dumps and files; a limit the system refuses leaves the time limit in force.
-fn limit_resources(memory_bytes: u64) {
+fn limit_resources(memory_bytes: u64, mapped_bytes: u64) {
     let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
     let _ = setrlimit(Resource::Core, limit(0));
     let _ = setrlimit(Resource::Fsize, limit(0));
     // macOS knows neither limit for mapped memory.
     if cfg!(target_os = "linux") {
+        let address_space = memory_bytes.saturating_add(ADDRESS_SLACK).saturating_add(mapped_bytes);
         let _ = setrlimit(Resource::Data, limit(memory_bytes));
-        let _ = setrlimit(Resource::As, limit(memory_bytes.saturating_add(ADDRESS_SLACK)));
+        let _ = setrlimit(Resource::As, limit(address_space));
     }
 }
 

@@ -36,6 +36,9 @@ impl Span {
     }
 }
 
+/// What stands between the texts of two parts of a document.
+pub const PART_SEPARATOR: &str = "\n\n";
+
 /// The format that was recognised from a document's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -130,6 +133,21 @@ impl Document {
         }
     }
 
+    /// Puts the next part of the same document after this one, as a paragraph of its own.
+    ///
+    /// A heading stays open across parts only in its own: nothing tells whether the next one continues it.
+    pub fn append(&mut self, part: &Self) {
+        if !part.text.is_empty() {
+            self.text.push_str(PART_SEPARATOR);
+        }
+        let start = self.text.len();
+        self.text.push_str(&part.text);
+        self.sections.extend(part.sections.iter().map(|section| Section {
+            kind: section.kind.clone(),
+            span: Span { start: section.span.start + start, end: section.span.end + start },
+        }));
+    }
+
     /// Returns the pages as `(number, span)`, in order; empty where the format has none.
     pub fn pages(&self) -> impl Iterator<Item = (u32, Span)> + '_ {
         self.sections.iter().filter_map(|section| match section.kind {
@@ -147,6 +165,20 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_make_a_document() {
+        let part = |number, text: &str| {
+            let kind = SectionKind::Page(number);
+            let sections = vec![Section { kind, span: Span { start: 0, end: text.len() } }];
+            Document { sections, ..Document::plain(text) }
+        };
+        let mut document = part(1, "one");
+        document.append(&part(2, "two"));
+        assert_eq!(document.text, "one\n\ntwo");
+        let pages: Vec<_> = document.pages().map(|(n, span)| (n, span.start, span.end)).collect();
+        assert_eq!(pages, [(1, 0, 3), (2, 5, 8)]);
+    }
 
     #[test]
     fn page_of_an_offset() {

@@ -160,6 +160,11 @@ impl ContentHash {
         Self(blake3::hash(bytes).to_hex().to_string())
     }
 
+    /// Returns a hasher for bytes that arrive in pieces.
+    pub fn hasher() -> ContentHasher {
+        ContentHasher(blake3::Hasher::new())
+    }
+
     /// Returns the hash that was stored as text.
     pub fn from_stored(hex: impl Into<String>) -> Self {
         Self(hex.into())
@@ -168,6 +173,22 @@ impl ContentHash {
     /// Returns the hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Hashes bytes that arrive in pieces.
+#[derive(Debug)]
+pub struct ContentHasher(blake3::Hasher);
+
+impl ContentHasher {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Returns the hash of all that was taken.
+    pub fn finish(self) -> ContentHash {
+        ContentHash(self.0.finalize().to_hex().to_string())
     }
 }
 

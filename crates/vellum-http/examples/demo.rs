@@ -8,11 +8,11 @@
 //! The embedder is a bag of words, so answers are poorer than those of the product. Nothing is kept.
 
 use async_trait::async_trait;
+use futures::{StreamExt, stream};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use vellum_core::access::{Pass, Principal, Verb};
-use vellum_core::document::Document;
-use vellum_core::ports::{Clock, ConvertInput, Converter};
+use vellum_core::ports::{Clock, ConvertInput, Converter, Parts};
 use vellum_core::testing::{
     HashEmbedder, MemoryMetastore, MemoryObjectStore, MemoryVectorStore, PlainConverter,
 };
@@ -46,9 +46,9 @@ impl Converter for SlowConverter {
         PlainConverter.version()
     }
 
-    async fn convert(&self, input: ConvertInput) -> Result<Document> {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        PlainConverter.convert(input).await
+    fn parts(&self, input: ConvertInput) -> Parts {
+        let wait = tokio::time::sleep(Duration::from_millis(100));
+        stream::once(wait).flat_map(move |()| PlainConverter.parts(input.clone())).boxed()
     }
 
     async fn check(&self) -> Result<()> {

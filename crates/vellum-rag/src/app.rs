@@ -45,7 +45,7 @@ pub struct IngestSettings {
     pub concurrency: usize,
     /// Largest source object in bytes; larger ones are rejected.
     pub max_document_bytes: u64,
-    /// Bytes of source objects held in memory at a time; at least `max_document_bytes`.
+    /// Bytes of source objects held in memory at a time; a larger object takes all of it.
     pub memory_budget: u64,
 }
 
@@ -69,7 +69,7 @@ impl Default for Settings {
             language: None,
             ingest: IngestSettings {
                 concurrency: 4,
-                max_document_bytes: 256 << 20,
+                max_document_bytes: 2 << 30,
                 memory_budget: 512 << 20,
             },
             retrieval: RetrievalSettings {

@@ -10,13 +10,12 @@
 
 use crate::app::App;
 use crate::collections::{self, Summary};
-use bytes::Bytes;
 use vellum_core::access::{Pass, Principal, Verb};
 use vellum_core::chunk::Chunk;
 use vellum_core::filter::{Field, Filter};
-use vellum_core::ids::{ChunkId, ContentHash, DocumentId};
+use vellum_core::ids::{ChunkId, DocumentId};
 use vellum_core::ledger::LedgerRow;
-use vellum_core::ports::{ObjectMeta, WithVectors};
+use vellum_core::ports::{Content, ObjectMeta, WithVectors};
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Chunks of a part where the format has no pages; about 2,000 words.
@@ -103,13 +102,13 @@ pub async fn find(app: &App, principal: &Principal, id: DocumentId) -> Result<(P
 /// # Errors
 /// `NotFound` when it is gone from its source; `Conflict` when it changed since it was ingested, because
 /// citations would point to other text; else what [`vellum_core::ports::ObjectStore::get`] fails with.
-pub async fn original(app: &App, pass: &Pass, row: &LedgerRow) -> Result<(ObjectMeta, Bytes)> {
+pub async fn original(app: &App, pass: &Pass, row: &LedgerRow) -> Result<(ObjectMeta, Content)> {
     if DocumentId::derive(pass.collection(), &row.uri) != row.document {
         let message = format!("the pass is not for the collection of `{}`", row.uri);
         return Err(Error::new(ErrorKind::Internal, message));
     }
     let limit = app.settings.ingest.max_document_bytes;
-    let (meta, bytes) = app.objects.get(&row.uri, limit).await.map_err(|error| {
+    let (meta, content) = app.objects.get(&row.uri, limit).await.map_err(|error| {
         if error.kind() == ErrorKind::NotFound {
             let message = format!("the original `{}` is gone from its source", row.uri);
             return Error::new(ErrorKind::NotFound, message)
@@ -118,7 +117,7 @@ pub async fn original(app: &App, pass: &Pass, row: &LedgerRow) -> Result<(Object
         error
     })?;
     let same = match &row.content {
-        Some(content) => ContentHash::of(&bytes) == *content,
+        Some(hash) => crate::ingest::hash_of(content.clone()).await? == *hash,
         None => meta.etag == row.etag,
     };
     if !same {
@@ -126,7 +125,7 @@ pub async fn original(app: &App, pass: &Pass, row: &LedgerRow) -> Result<(Object
         return Err(Error::new(ErrorKind::Conflict, message)
             .with_hint("ingest the source again, then ask again"));
     }
-    Ok((meta, bytes))
+    Ok((meta, content))
 }
 
 /// Returns the text of one part of a document; no runs where the part holds no text.
@@ -300,9 +299,10 @@ pub async fn checks(app: &App) -> [(&'static str, Result<()>); 5] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::split::{Origin, split};
+    use crate::split::{Origin, Place as Start, split};
     use vellum_core::collection::SplitterSettings;
     use vellum_core::document::{Document, Section, SectionKind, Span};
+    use vellum_core::ids::ContentHash;
 
     /// Returns a text of 60 sentences with wide characters, 20 on each of three pages, and its chunks.
     fn chunked(overlap_tokens: usize) -> (Document, Vec<Chunk>) {
@@ -321,10 +321,11 @@ mod tests {
             name: "a",
             content: &ContentHash::of(b"x"),
             settings: "s",
+            title: None,
         };
         let settings = SplitterSettings { max_tokens: 40, overlap_tokens };
         let n_tokens = |text: &str| text.split_whitespace().count() + 2;
-        let chunks = split(&document, &origin, &settings, &n_tokens);
+        let chunks = split(&document, &mut Start::default(), &origin, &settings, &n_tokens);
         (document, chunks)
     }
 

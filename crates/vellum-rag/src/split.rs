@@ -12,11 +12,22 @@ use crate::units::{self, Unit, UnitKind};
 use unicode_segmentation::UnicodeSegmentation;
 use vellum_core::chunk::{Chunk, PageStart};
 use vellum_core::collection::SplitterSettings;
-use vellum_core::document::{Document, SectionKind, Span};
+use vellum_core::document::{Document, PART_SEPARATOR, SectionKind, Span};
 use vellum_core::ids::{ChunkId, CollectionName, ContentHash, DocumentId};
 
 /// Tokens that an embedder adds around every text; what `n_tokens("")` counts.
 const SPECIAL_TOKENS: usize = 2;
+
+/// Where a part begins in its document.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Bytes before it.
+    pub bytes: usize,
+    /// Characters before it.
+    pub chars: usize,
+    /// Chunks before it.
+    pub chunks: u32,
+}
 
 /// Identity of the document that is split.
 pub struct Origin<'a> {
@@ -30,11 +41,17 @@ pub struct Origin<'a> {
     pub content: &'a ContentHash,
     /// Digest of the index settings.
     pub settings: &'a str,
+    /// Title of the whole document.
+    pub title: Option<&'a str>,
 }
 
-/// Returns the chunks of `document`, in order; empty when it has no visible text.
+/// Returns the chunks of a part of a document, in order; empty when it has no visible text.
+///
+/// `place` says where the part begins and is moved to where the next one does. No chunk reaches over the
+/// end of a part.
 pub fn split(
     document: &Document,
+    place: &mut Place,
     origin: &Origin<'_>,
     settings: &SplitterSettings,
     n_tokens: &dyn Fn(&str) -> usize,
@@ -44,23 +61,28 @@ pub fn split(
     let mut counter = CharCounter { text: &document.text, byte: 0, chars: 0 };
     let mut chunks = Vec::with_capacity(spans.len());
     for (index, span) in spans.into_iter().enumerate() {
-        let ordinal = index as u32;
+        let ordinal = place.chunks + index as u32;
         let settings = origin.settings;
         chunks.push(Chunk {
             id: ChunkId::derive(origin.collection, origin.uri, origin.content, settings, ordinal),
             document: document_id,
             uri: origin.uri.to_owned(),
             source: origin.name.to_owned(),
-            title: document.title.clone(),
+            title: origin.title.map(str::to_owned),
             format: document.format,
             ordinal,
             text: document.text[span.start..span.end].to_owned(),
-            span,
-            char_start: counter.chars_before(span.start),
+            span: Span { start: place.bytes + span.start, end: place.bytes + span.end },
+            char_start: place.chars + counter.chars_before(span.start),
             pages: page_starts(document, span),
             headings: headings_at(document, span.start),
         });
     }
+    if !document.text.is_empty() {
+        place.bytes += document.text.len() + PART_SEPARATOR.len();
+        place.chars += document.text.chars().count() + PART_SEPARATOR.len();
+    }
+    place.chunks += chunks.len() as u32;
     chunks
 }
 
@@ -303,22 +325,28 @@ mod tests {
             name: "a",
             content: &content,
             settings: "s",
+            title: Some("T"),
         };
-        let one = split(
-            &document,
-            &origin,
-            &SplitterSettings { max_tokens: 99, overlap_tokens: 0 },
-            &words,
-        );
+        let split = |place: &mut Place, max_tokens| {
+            let settings = SplitterSettings { max_tokens, overlap_tokens: 0 };
+            split(&document, place, &origin, &settings, &words)
+        };
+        let one = split(&mut Place::default(), 99);
         assert_eq!((one[0].page_at(0), one[0].page_at(second)), (Some(1), Some(2)));
-        let two = split(
-            &document,
-            &origin,
-            &SplitterSettings { max_tokens: 4, overlap_tokens: 0 },
-            &words,
-        );
+        let mut place = Place::default();
+        let two = split(&mut place, 4);
         assert_eq!((two[1].char_start, two[1].page_at(0)), (9, Some(2)));
         assert_eq!(two[1].char_range(Span { start: 0, end: 3 }), (9, 12));
+
+        // The same text once more, as the next part: as if it stood behind the first.
+        assert_eq!(place, Place { bytes: text.len() + 2, chars: 15, chunks: 2 });
+        let next = split(&mut place, 4);
+        assert_eq!((next[0].ordinal, next[0].char_start, next[0].span.start), (2, 15, 18));
+        assert_eq!((next[1].ordinal, next[1].char_start), (3, 24));
+        assert_eq!(place.chunks, 4);
+        assert!(next.iter().all(|chunk| chunk.title.as_deref() == Some("T")));
+        let ids: std::collections::HashSet<_> = two.iter().chain(&next).map(|c| c.id).collect();
+        assert_eq!(ids.len(), 4);
     }
 
     proptest! {

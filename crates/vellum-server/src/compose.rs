@@ -34,7 +34,7 @@ pub struct Local {
 /// What opening the stores or loading the model fails with.
 pub async fn compose(config: &Config, local: &Local, dir: &DataDir) -> Result<Arc<App>> {
     let parts = Parts {
-        objects: Arc::new(FolderStore),
+        objects: Arc::new(FolderStore::new(dir.path().join("spool"))),
         embedder: (local.embedder)(config).await?,
         converter: (local.converter)(config)?,
     };

@@ -91,8 +91,7 @@ fn converter(config: &Config) -> Result<Arc<dyn Converter>> {
     }
     settings.timeout = Duration::from_secs(config.ingest.convert_timeout_s.max(1));
     settings.memory_bytes = config.ingest.convert_memory;
-    settings.limits.max_bytes =
-        usize::try_from(config.ingest.max_document_bytes).unwrap_or(usize::MAX);
+    settings.limits.max_bytes = config.ingest.max_document_bytes;
     Ok(Arc::new(WorkerPool::new(settings)))
 }
 

@@ -2,15 +2,15 @@
 //!
 //! 1. [`FolderStore::resolve`] makes a typed path absolute and follows links in it, once.
 //! 2. [`FolderStore::list`] walks it ([`walk`]); below the root no link is followed.
-//! 3. [`FolderStore::get`] reads one file as one version.
+//! 3. [`FolderStore::get`] reads one file as one version: into memory, or a large one into an unnamed copy.
 //!
 //! The etag is made of size, modification time, change time and inode, so it costs no read. File
 //! systems stamp times with the tick of the kernel's clock, and two writes within one tick look alike;
 //! a file that was stamped just now is therefore read only once its tick is over. Whatever is written
 //! after that read has another stamp.
 //!
-//! Blocking calls run on tokio's blocking threads. Nothing here writes. Only Unix names are known:
-//! any bytes but `/` and NUL.
+//! Blocking calls run on tokio's blocking threads. Nothing here writes but those copies, into a folder of
+//! their own. Only Unix names are known: any bytes but `/` and NUL.
 
 mod path;
 mod walk;
@@ -18,16 +18,16 @@ mod walk;
 pub use path::local_path;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::{StreamExt, stream};
 use path::{name_of, uri_of};
 use rustix::fs::OFlags;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use vellum_core::ports::{Listed, Listing, ObjectMeta, ObjectStore};
+use vellum_core::ports::{Content, Listed, Listing, ObjectMeta, ObjectStore};
 use vellum_core::{Error, ErrorKind, Result, Retry};
 use walk::Walk;
 
@@ -37,9 +37,30 @@ const BATCH: usize = 256;
 /// Longest tick of a kernel clock (10 ms at 100 Hz), doubled.
 const TICK: Duration = Duration::from_millis(20);
 
+/// Size from which a file is copied to the spool folder instead of held in memory.
+const SPOOL_FROM: u64 = 8 << 20;
+
 /// Lists and reads local folders and files.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct FolderStore;
+#[derive(Debug, Clone)]
+pub struct FolderStore {
+    spool: PathBuf,
+}
+
+impl FolderStore {
+    /// Returns a store that keeps copies of large files in the folder `spool` while they are used.
+    ///
+    /// A copy has no name, so nothing is left behind, whatever happens.
+    pub fn new(spool: impl Into<PathBuf>) -> Self {
+        Self { spool: spool.into() }
+    }
+}
+
+impl Default for FolderStore {
+    /// Returns a store that spools to the system's folder for temporary files.
+    fn default() -> Self {
+        Self::new(std::env::temp_dir())
+    }
+}
 
 #[async_trait]
 impl ObjectStore for FolderStore {
@@ -70,9 +91,9 @@ impl ObjectStore for FolderStore {
         Ok(batches.flat_map(stream::iter).boxed())
     }
 
-    async fn get(&self, uri: &str, limit: u64) -> Result<(ObjectMeta, Bytes)> {
-        let uri = uri.to_owned();
-        blocking(move || read(&local_path(&uri)?, limit)).await
+    async fn get(&self, uri: &str, limit: u64) -> Result<(ObjectMeta, Content)> {
+        let (uri, spool) = (uri.to_owned(), self.spool.clone());
+        blocking(move || read(&local_path(&uri)?, limit, &spool)).await
     }
 
     async fn check(&self) -> Result<()> {
@@ -140,7 +161,7 @@ fn look_at_file(uri: &str) -> Result<Listed> {
     walk::look(&path, uri).ok_or_else(|| not_found(&path))
 }
 
-fn read(path: &Path, limit: u64) -> Result<(ObjectMeta, Bytes)> {
+fn read(path: &Path, limit: u64, spool: &Path) -> Result<(ObjectMeta, Content)> {
     must_be_canonical(path)?;
     let mut file = open(path)?;
     let stat = |file: &File| file.metadata().map_err(|source| failed(path, source));
@@ -157,16 +178,36 @@ fn read(path: &Path, limit: u64) -> Result<(ObjectMeta, Bytes)> {
         before = stat(&file)?;
     }
     // One byte more than expected tells growth from the end.
-    let mut content = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0) + 1);
-    let wanted = before.len().min(limit) + 1;
-    (&mut file).take(wanted).read_to_end(&mut content).map_err(|source| failed(path, source))?;
+    let mut source = (&mut file).take(before.len() + 1);
+    let content = if before.len() < SPOOL_FROM {
+        let mut content = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0) + 1);
+        source.read_to_end(&mut content).map_err(|source| failed(path, source))?;
+        Content::from(content)
+    } else {
+        copy_to(spool, &mut source).map_err(|error| spool_failed(path, spool, error))?
+    };
     let meta = meta_of(path, &before);
     let after = meta_of(path, &stat(&file)?);
-    if meta != after || content.len() as u64 != meta.size {
+    if meta != after || content.len() != meta.size {
         let message = format!("`{}` changed while it was read", path.display());
         return Err(Error::new(ErrorKind::Conflict, message).with_retry(Retry::Later));
     }
-    Ok((meta, content.into()))
+    Ok((meta, content))
+}
+
+/// Copies what `source` gives into a file without a name in the folder `spool`.
+fn copy_to(spool: &Path, source: &mut impl Read) -> io::Result<Content> {
+    fs::create_dir_all(spool)?;
+    let mut file = tempfile::tempfile_in(spool)?;
+    let len = io::copy(source, &mut file)?;
+    Ok(Content::Spooled { file: Arc::new(file), len })
+}
+
+/// Tells a failure to copy; the file itself can usually be read.
+fn spool_failed(path: &Path, spool: &Path, source: io::Error) -> Error {
+    let message = format!("cannot copy `{}` to `{}`", path.display(), spool.display());
+    Error::io(message, source)
+        .with_hint("make room there: large files are copied while they are read")
 }
 
 /// Opens a file for reading, without waiting for the other end of a pipe and without following a link.

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 use vellum_backends::{FolderStore, local_path};
-use vellum_core::ports::{Listed, ObjectStore};
+use vellum_core::ids::ContentHash;
+use vellum_core::ports::{Content, Listed, ObjectStore};
 use vellum_core::testing::object_store::{SourceFixture, listed, object_store_suite, objects};
 use vellum_core::{ErrorKind, Retry};
 
@@ -27,13 +28,13 @@ impl Folder {
     }
 
     async fn root_uri(&self) -> String {
-        FolderStore.resolve(&self.root()).await.unwrap()
+        FolderStore::default().resolve(&self.root()).await.unwrap()
     }
 
     /// Lists the folder as `(path below the root, what it is)`.
     async fn list(&self) -> Vec<(String, String)> {
         let root = self.root_uri().await;
-        let entries = listed(&FolderStore, &root).await.unwrap().into_iter();
+        let entries = listed(&FolderStore::default(), &root).await.unwrap().into_iter();
         let shown = |entry: Listed| {
             let path = entry.uri().strip_prefix(&root).unwrap().to_owned();
             match entry {
@@ -73,7 +74,7 @@ fn make_fifo(path: &Path) {
 #[tokio::test]
 async fn conforms() {
     let folder = Folder::new();
-    object_store_suite(&FolderStore, &folder).await;
+    object_store_suite(&FolderStore::default(), &folder).await;
 }
 
 #[tokio::test]
@@ -113,14 +114,15 @@ async fn nothing_but_a_regular_file_is_read() {
     let root = folder.root_uri().await;
     for name in ["link.txt", "linked/secret.txt", "pipe", "folder", "folder/"] {
         let uri = format!("{root}{name}");
-        let read = FolderStore.get(&uri, 100);
+        let store = FolderStore::default();
+        let read = store.get(&uri, 100);
         let error = tokio::time::timeout(Duration::from_secs(5), read)
             .await
             .expect("a pipe without a writer does not stop the read")
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{name}: {error}");
     }
-    let through = listed(&FolderStore, &format!("{root}linked/")).await.unwrap_err();
+    let through = listed(&FolderStore::default(), &format!("{root}linked/")).await.unwrap_err();
     assert_eq!(through.kind(), ErrorKind::NotFound, "{through}");
 }
 
@@ -129,9 +131,10 @@ async fn a_link_as_the_root_is_resolved() {
     let (folder, other) = (Folder::new(), Folder::new());
     folder.put("a.txt", b"a");
     symlink(folder.path(""), other.path("link")).unwrap();
-    let resolved = FolderStore.resolve(other.path("link").to_str().unwrap()).await.unwrap();
+    let resolved =
+        FolderStore::default().resolve(other.path("link").to_str().unwrap()).await.unwrap();
     assert_eq!(resolved, folder.root_uri().await);
-    assert_eq!(objects(&FolderStore, &resolved).await.unwrap().len(), 1);
+    assert_eq!(objects(&FolderStore::default(), &resolved).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -151,11 +154,11 @@ async fn sources_are_named_in_errors() {
             "`s3://bucket/docs`: sources of scheme `s3` are not supported".to_owned(),
         ),
     ] {
-        let error = FolderStore.resolve(source).await.unwrap_err();
+        let error = FolderStore::default().resolve(source).await.unwrap_err();
         assert_eq!((error.kind(), error.message()), (kind, message.as_str()));
         assert!(error.hint().is_some(), "{source}");
     }
-    let relative = FolderStore.resolve("src/lib.rs").await.unwrap();
+    let relative = FolderStore::default().resolve("src/lib.rs").await.unwrap();
     assert!(relative.ends_with("/vellum-backends/src/lib.rs"), "{relative}");
     assert!(local_path(&relative).unwrap().is_absolute());
 }
@@ -168,11 +171,11 @@ async fn names_that_are_not_utf8_survive() {
     if fs::write(&path, "latin").is_err() {
         return;
     }
-    let found = objects(&FolderStore, &folder.root_uri().await).await.unwrap();
+    let found = objects(&FolderStore::default(), &folder.root_uri().await).await.unwrap();
     assert_eq!(found[0].name, "caf\u{fffd}.txt");
     assert!(found[0].uri.ends_with("/caf%E9.txt"), "{}", found[0].uri);
-    let (_, bytes) = FolderStore.get(&found[0].uri, 100).await.unwrap();
-    assert_eq!(&bytes[..], b"latin");
+    let (_, bytes) = FolderStore::default().get(&found[0].uri, 100).await.unwrap();
+    assert_eq!(&bytes.to_bytes().unwrap()[..], b"latin");
 }
 
 #[tokio::test]
@@ -197,7 +200,10 @@ async fn what_is_forbidden_is_unreadable_and_the_rest_is_listed() {
         ("z.txt", "4 bytes"),
     ]);
     assert_eq!(list, expected);
-    let error = FolderStore.resolve(folder.path("file.txt").to_str().unwrap()).await.unwrap_err();
+    let error = FolderStore::default()
+        .resolve(folder.path("file.txt").to_str().unwrap())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
 }
 
@@ -227,21 +233,21 @@ async fn every_change_shows_in_the_etag() {
     let folder = Folder::new();
     let path = folder.path("a.txt");
     folder.put("a.txt", b"0000");
-    let uri = FolderStore.resolve(path.to_str().unwrap()).await.unwrap();
-    let mut before = FolderStore.get(&uri, 10).await.unwrap();
+    let uri = FolderStore::default().resolve(path.to_str().unwrap()).await.unwrap();
+    let mut before = FolderStore::default().get(&uri, 10).await.unwrap();
     // Same size, written in place right after the read: only the clock's tick tells them apart.
     for i in 1..20 {
         fs::write(&path, format!("{i:04}")).unwrap();
-        let after = FolderStore.get(&uri, 10).await.unwrap();
+        let after = FolderStore::default().get(&uri, 10).await.unwrap();
         assert_ne!(before.0.etag, after.0.etag, "write {i}");
-        assert_ne!(before.1, after.1, "write {i}");
+        assert_ne!(before.1.hash().unwrap(), after.1.hash().unwrap(), "write {i}");
         before = after;
     }
     let time = fs::metadata(&path).unwrap().modified().unwrap();
     let mut file = fs::File::create(&path).unwrap();
     file.write_all(b"back").unwrap();
     file.set_modified(time).unwrap();
-    let after = FolderStore.get(&uri, 10).await.unwrap();
+    let after = FolderStore::default().get(&uri, 10).await.unwrap();
     assert_ne!(before.0.etag, after.0.etag, "a restored modification time hides nothing");
 }
 
@@ -250,7 +256,7 @@ async fn a_file_that_changes_while_it_is_read_is_a_conflict() {
     let folder = Folder::new();
     let path = folder.path("log.txt");
     fs::write(&path, vec![b'x'; 8 << 20]).unwrap();
-    let uri = FolderStore.resolve(path.to_str().unwrap()).await.unwrap();
+    let uri = FolderStore::default().resolve(path.to_str().unwrap()).await.unwrap();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let writer = std::thread::spawn(move || {
         let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
@@ -258,13 +264,36 @@ async fn a_file_that_changes_while_it_is_read_is_a_conflict() {
             file.write_all(b"y").unwrap();
         }
     });
-    let read = FolderStore.get(&uri, 1 << 30).await;
+    let read = FolderStore::default().get(&uri, 1 << 30).await;
     stop.send(()).unwrap();
     writer.join().unwrap();
     let error = read.unwrap_err();
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Conflict, Retry::Later));
     assert!(error.message().ends_with("log.txt` changed while it was read"), "{error}");
-    FolderStore.get(&uri, 1 << 30).await.expect("it is quiet now");
+    FolderStore::default().get(&uri, 1 << 30).await.expect("it is quiet now");
+}
+
+#[tokio::test]
+async fn a_large_file_is_copied_to_disk_and_leaves_no_trace() {
+    let folder = Folder::new();
+    let spool = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..9_u32 << 20).map(|i| (i % 251) as u8).collect();
+    folder.put("large.bin", &bytes);
+    let store = FolderStore::new(spool.path().join("new"));
+    let uri = store.resolve(folder.path("large.bin").to_str().unwrap()).await.unwrap();
+    let (meta, content) = store.get(&uri, 1 << 30).await.unwrap();
+    assert!(matches!(content, Content::Spooled { .. }));
+    folder.put("large.bin", b"changed meanwhile");
+    assert_eq!((content.len(), meta.size), (9 << 20, 9 << 20));
+    assert_eq!(content.hash().unwrap(), ContentHash::of(&bytes));
+    assert_eq!(&content.read_at(5 << 20, 1000).unwrap()[..], &bytes[5 << 20..(5 << 20) + 1000]);
+    assert_eq!(content.read_at(9 << 20, 10).unwrap().len(), 0);
+    assert_eq!(fs::read_dir(spool.path().join("new")).unwrap().count(), 0, "it has no name");
+
+    let blocked = folder.path("large.bin");
+    folder.put("large.bin", &bytes);
+    let error = FolderStore::new(&blocked).get(&uri, 1 << 30).await.unwrap_err();
+    assert!(error.message().contains("cannot copy"), "{error}");
 }
 
 #[tokio::test]
@@ -272,8 +301,8 @@ async fn a_large_file_is_refused_before_it_is_read() {
     let folder = Folder::new();
     let path = folder.path("big.bin");
     fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
-    let uri = FolderStore.resolve(path.to_str().unwrap()).await.unwrap();
-    let error = FolderStore.get(&uri, 256 << 20).await.unwrap_err();
+    let uri = FolderStore::default().resolve(path.to_str().unwrap()).await.unwrap();
+    let error = FolderStore::default().get(&uri, 256 << 20).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected);
     let message = "1 TiB is more than the limit of 256 MiB (ingest.max_document_bytes)";
     assert_eq!(error.message(), message);
@@ -286,9 +315,9 @@ async fn a_listing_is_lazy_and_may_be_dropped() {
         folder.put(&format!("{:02}/{i:04}.txt", i / 100), b"x");
     }
     let root = folder.root_uri().await;
-    let mut listing = FolderStore.list(&root).await.unwrap();
+    let mut listing = FolderStore::default().list(&root).await.unwrap();
     let first = listing.next().await.unwrap().unwrap();
     assert!(first.uri().ends_with("/00/0000.txt"));
     drop(listing);
-    assert_eq!(objects(&FolderStore, &root).await.unwrap().len(), 1000);
+    assert_eq!(objects(&FolderStore::default(), &root).await.unwrap().len(), 1000);
 }

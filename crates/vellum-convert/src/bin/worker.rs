@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match vellum_convert::worker_main(std::io::stdin().lock(), std::io::stdout().lock()) {
+    match vellum_convert::worker_main() {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -1,10 +1,15 @@
 //! The pool: files that break their child cost that child and nothing else.
 
+use crate::pages::{Page, pdf};
+use futures::{StreamExt, TryStreamExt};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vellum_convert::{PoolSettings, WorkerPool};
-use vellum_core::ports::{ConvertInput, Converter};
+use vellum_core::document::Document;
+use vellum_core::ports::{Content, ConvertInput, Converter};
+use vellum_core::testing::converter::assert_well_formed;
 use vellum_core::{ErrorKind, Result};
 
 fn settings() -> PoolSettings {
@@ -22,7 +27,7 @@ fn script(script: &str) -> PoolSettings {
 }
 
 async fn convert(pool: &WorkerPool, name: &str, bytes: &[u8]) -> Result<String> {
-    let input = ConvertInput { name: name.into(), bytes: bytes.to_vec().into() };
+    let input = ConvertInput { name: name.into(), content: bytes.to_vec().into() };
     pool.convert(input).await.map(|document| document.text)
 }
 
@@ -121,12 +126,88 @@ async fn the_pool_heals() {
 async fn memory_is_limited() {
     let pool = WorkerPool::new(PoolSettings { memory_bytes: 160 << 20, ..settings() });
     let text = b"words and more words\n".repeat(3 << 20);
-    let error = convert(&pool, "a.txt", &text).await.unwrap_err();
+    let error = convert(&pool, "a.md", &text).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.message()),
         (ErrorKind::Rejected, "the file needs more than 160 MiB")
     );
     assert_eq!(convert(&pool, "a.txt", b"small").await.unwrap(), "small");
+}
+
+/// Returns `bytes` as an unnamed file.
+fn spooled(bytes: &[u8]) -> Content {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    Content::Spooled { file: Arc::new(file), len: bytes.len() as u64 }
+}
+
+#[tokio::test]
+async fn a_large_text_comes_in_parts_and_in_little_memory() {
+    // The text alone is more than the child may hold.
+    let pool = WorkerPool::new(PoolSettings { memory_bytes: 130 << 20, ..settings() });
+    let line = "Zeile um Zeile, und keine geht verloren.\n";
+    let n_lines = (200 << 20) / line.len();
+    let input =
+        ConvertInput { name: "a.txt".into(), content: spooled(line.repeat(n_lines).as_bytes()) };
+    let mut parts = pool.parts(input);
+    let (mut n_parts, mut n_seen) = (0, 0);
+    while let Some(part) = parts.next().await {
+        let text = part.unwrap().text;
+        assert!(text.len() <= 1 << 20);
+        n_parts += 1;
+        n_seen += text.lines().filter(|found| *found == line.trim_end()).count();
+    }
+    assert_eq!(n_seen, n_lines);
+    assert!(n_parts >= 200, "{n_parts}");
+}
+
+#[tokio::test]
+async fn a_long_pdf_comes_in_parts() {
+    let pages = (1..=300).map(|n| {
+        let page = Page::new();
+        // Pages without text, also whole parts of them, keep their place.
+        if n <= 130 || n == 300 {
+            page
+        } else {
+            page.text(50.0, 300.0, 11.0, &format!("Number {n}"))
+        }
+    });
+    let bytes = pdf(Some("Long"), pages.collect());
+    let pool = WorkerPool::new(settings());
+    for content in [spooled(&bytes), bytes.clone().into()] {
+        let input = ConvertInput { name: "a.pdf".into(), content };
+        let parts: Vec<Document> = pool.parts(input.clone()).try_collect().await.unwrap();
+        assert_eq!(parts.len(), 2);
+        assert!(parts.iter().all(|part| part.title.as_deref() == Some("Long")));
+        let document = pool.convert(input).await.unwrap();
+        assert_well_formed(&document);
+        let texts: Vec<&str> =
+            document.pages().map(|(_, span)| &document.text[span.start..span.end]).collect();
+        assert_eq!((texts.len(), texts[129], texts[130], texts[299]), (300, "", "Number 131", ""));
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_ends_the_work() {
+    let pool = WorkerPool::new(PoolSettings { workers: 1, ..settings() });
+    let content = spooled(&b"words and more words\n".repeat(1 << 20));
+    let mut parts = pool.parts(ConvertInput { name: "a.txt".into(), content });
+    parts.next().await.unwrap().unwrap();
+    drop(parts);
+    // The only permit is free again.
+    let next = tokio::time::timeout(Duration::from_secs(20), convert(&pool, "a.txt", b"next"));
+    assert_eq!(next.await.unwrap().unwrap(), "next");
+}
+
+#[tokio::test]
+async fn a_text_that_turns_binary_is_rejected_after_its_parts() {
+    let mut bytes = b"words and more words\n".repeat(400_000);
+    bytes.extend((0..4_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8));
+    let pool = WorkerPool::new(settings());
+    let input = ConvertInput { name: "a.txt".into(), content: spooled(&bytes) };
+    let parts: Vec<Result<Document>> = pool.parts(input).collect().await;
+    let error = parts.last().unwrap().as_ref().unwrap_err();
+    assert!(parts.len() > 1 && error.message().contains("turns binary"), "{error}");
 }
 
 /// Converts every file below `folder` of the shared test data; none may end otherwise than well.

@@ -66,7 +66,7 @@ const PIECES: &[&str] = &[
 ];
 
 fn check(name: &str, bytes: Vec<u8>) {
-    let input = ConvertInput { name: name.into(), bytes: bytes.into() };
+    let input = ConvertInput { name: name.into(), content: bytes.into() };
     let Ok(document) = convert(&input, &Settings::default()) else { return };
     let text = &document.text;
     assert!(

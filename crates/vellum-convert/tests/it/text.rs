@@ -6,7 +6,7 @@ use vellum_core::ports::ConvertInput;
 use vellum_core::{ErrorKind, Result};
 
 pub(crate) fn run(name: &str, bytes: &[u8]) -> Result<Document> {
-    let input = ConvertInput { name: name.into(), bytes: bytes.to_vec().into() };
+    let input = ConvertInput { name: name.into(), content: bytes.to_vec().into() };
     convert(&input, &Settings::default())
 }
 
@@ -56,7 +56,7 @@ fn what_holds_no_text_is_rejected() {
 #[test]
 fn a_limit_is_named() {
     let settings = Settings { max_bytes: 1 << 20, max_text_bytes: 1 << 20, max_pages: 1 };
-    let input = ConvertInput { name: "a.txt".into(), bytes: vec![b'x'; 2 << 20].into() };
+    let input = ConvertInput { name: "a.txt".into(), content: vec![b'x'; 2 << 20].into() };
     let error = convert(&input, &settings).unwrap_err();
     assert_eq!(error.message(), "the file is too large: 2 MiB, the limit is 1 MiB");
 }

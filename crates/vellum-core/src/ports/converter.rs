@@ -1,9 +1,11 @@
 //! Untrusted bytes to a [`Document`].
 
+use super::Content;
 use crate::document::Document;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use async_trait::async_trait;
-use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 
 /// What a converter is given.
 #[derive(Debug, Clone)]
@@ -11,24 +13,46 @@ pub struct ConvertInput {
     /// File name; a hint for formats that content alone cannot tell apart, never trusted beyond that.
     pub name: String,
     /// The whole content.
-    pub bytes: Bytes,
+    pub content: Content,
 }
+
+/// A document in parts, in reading order, at least one.
+///
+/// Each part is a [`Document`] of its own with positions in its own text; [`Document::append`] puts them
+/// together. Only large documents have more than one, so a reader needs memory for one part. Title and
+/// metadata are those of the first part.
+pub type Parts = BoxStream<'static, Result<Document>>;
 
 /// Turns bytes into text with structure.
 ///
-/// Pure: the same input gives the same document. Safe to retry.
+/// Pure: the same input gives the same parts. Safe to retry.
 #[async_trait]
 pub trait Converter: Send + Sync {
     /// Returns the version of the extraction; part of the index settings, so raising it re-ingests.
     fn version(&self) -> &str;
 
-    /// Returns the document.
+    /// Returns the document's parts as they are read. Dropping the stream ends the work.
     ///
     /// # Errors
-    /// `Rejected` when the content cannot be read as it is (damaged, encrypted, unknown format, no
-    /// text, over a limit); the message is one line that names the cause and is shown to users.
-    /// `Unavailable` when the converter itself is broken. Dropping the future ends the work.
-    async fn convert(&self, input: ConvertInput) -> Result<Document>;
+    /// The stream ends with its first error. `Rejected` when the content cannot be read as it is
+    /// (damaged, encrypted, unknown format, no text, over a limit), even after parts of it were; the
+    /// message is one line that names the cause and is shown to users. `Unavailable` when the
+    /// converter itself is broken.
+    fn parts(&self, input: ConvertInput) -> Parts;
+
+    /// Returns the whole document; for those that are known to fit in memory.
+    ///
+    /// # Errors
+    /// As the stream of [`Self::parts`].
+    async fn convert(&self, input: ConvertInput) -> Result<Document> {
+        let mut parts = self.parts(input);
+        let nothing = || Error::new(ErrorKind::Internal, "the converter returned no part");
+        let mut document = parts.next().await.ok_or_else(nothing)??;
+        while let Some(part) = parts.next().await {
+            document.append(&part?);
+        }
+        Ok(document)
+    }
 
     /// Fails when no document could be converted now.
     async fn check(&self) -> Result<()>;

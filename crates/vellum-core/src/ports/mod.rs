@@ -4,6 +4,7 @@
 //! retry class, offers `check()` for readiness, and has a conformance suite (feature `testing`).
 
 mod clock;
+mod content;
 mod converter;
 mod embedder;
 mod metastore;
@@ -11,7 +12,8 @@ mod object_store;
 mod vector_store;
 
 pub use clock::Clock;
-pub use converter::{ConvertInput, Converter};
+pub use content::Content;
+pub use converter::{ConvertInput, Converter, Parts};
 pub use embedder::{Embedder, EmbedderInfo, TextKind};
 pub use metastore::Metastore;
 pub use object_store::{Listed, Listing, ObjectMeta, ObjectStore};

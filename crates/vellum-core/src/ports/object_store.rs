@@ -1,8 +1,8 @@
 //! Where documents come from: folders, later buckets.
 
+use super::Content;
 use crate::error::Result;
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::stream::BoxStream;
 
 /// A source object, as a listing shows it.
@@ -80,7 +80,7 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// `NotFound`, `Io`; `Rejected` when it holds more than `limit` bytes; `Conflict` when it changed
     /// while it was read.
-    async fn get(&self, uri: &str, limit: u64) -> Result<(ObjectMeta, Bytes)>;
+    async fn get(&self, uri: &str, limit: u64) -> Result<(ObjectMeta, Content)>;
 
     /// Fails when nothing could be read now.
     async fn check(&self) -> Result<()>;

@@ -6,9 +6,10 @@
 
 use crate::document::{Document, Format, Section, SectionKind, Span};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ports::{ConvertInput, Converter};
+use crate::ports::{ConvertInput, Converter, Parts};
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use std::collections::BTreeMap;
 
 /// Converts UTF-8 text; a form feed begins a new page, and text without one has no pages.
@@ -24,23 +25,28 @@ impl Converter for PlainConverter {
         "plain-1"
     }
 
-    async fn convert(&self, input: ConvertInput) -> Result<Document> {
-        let reject = |why: &str| Err(Error::new(ErrorKind::Rejected, why));
-        let Ok(source) = std::str::from_utf8(&input.bytes) else {
-            return reject("the content is not UTF-8 text");
-        };
-        if source.contains('\0') {
-            return reject("the content is binary");
-        }
-        if source.trim().is_empty() {
-            return reject("the document holds no text");
-        }
-        Ok(document_of(&source.replace("\r\n", "\n").replace('\r', "\n")))
+    fn parts(&self, input: ConvertInput) -> Parts {
+        stream::iter([plain(&input)]).boxed()
     }
 
     async fn check(&self) -> Result<()> {
         Ok(())
     }
+}
+
+fn plain(input: &ConvertInput) -> Result<Document> {
+    let reject = |why: &str| Err(Error::new(ErrorKind::Rejected, why));
+    let bytes = input.content.to_bytes().map_err(|error| Error::io("read the content", error))?;
+    let Ok(source) = std::str::from_utf8(&bytes) else {
+        return reject("the content is not UTF-8 text");
+    };
+    if source.contains('\0') {
+        return reject("the content is binary");
+    }
+    if source.trim().is_empty() {
+        return reject("the document holds no text");
+    }
+    Ok(document_of(&source.replace("\r\n", "\n").replace('\r', "\n")))
 }
 
 fn document_of(source: &str) -> Document {
@@ -85,7 +91,8 @@ pub async fn converter_suite(converter: &dyn Converter, samples: &[Sample]) {
     converter.check().await.expect("a fresh converter is ready");
     assert!(!converter.version().is_empty(), "the extraction has a version");
     for sample in samples {
-        let input = || ConvertInput { name: sample.name.into(), bytes: sample.bytes.clone() };
+        let input =
+            || ConvertInput { name: sample.name.into(), content: sample.bytes.clone().into() };
         let document = converter.convert(input()).await.expect(sample.name);
         let again = converter.convert(input()).await.expect(sample.name);
         assert_eq!(document, again, "{}: equal input, equal output", sample.name);
@@ -136,7 +143,7 @@ async fn refusals(converter: &dyn Converter) {
         ("zeros.txt", vec![0; 512]),
     ];
     for (name, bytes) in cases {
-        let input = ConvertInput { name: name.into(), bytes: bytes.into() };
+        let input = ConvertInput { name: name.into(), content: bytes.into() };
         let error = converter.convert(input).await.expect_err(name);
         assert_eq!(error.kind(), ErrorKind::Rejected, "{name}: {error}");
         assert!(!error.message().contains('\n'), "{name}: the reason is one line");

@@ -5,7 +5,8 @@
 //! (links, permissions, changes during a read) belongs to the implementation's own tests.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::ports::{Listed, Listing, ObjectMeta, ObjectStore};
+use crate::ids::ContentHash;
+use crate::ports::{Content, Listed, Listing, ObjectMeta, ObjectStore};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -151,14 +152,16 @@ impl ObjectStore for MemoryObjectStore {
         Ok(stream::iter(listed).boxed())
     }
 
-    async fn get(&self, uri: &str, limit: u64) -> Result<(ObjectMeta, Bytes)> {
+    async fn get(&self, uri: &str, limit: u64) -> Result<(ObjectMeta, Content)> {
         let state = self.state();
         match state.entries.get(uri) {
             Some(Entry::Object { bytes, .. }) if bytes.len() as u64 > limit => Err(Error::new(
                 ErrorKind::Rejected,
                 format!("{} bytes is more than the limit of {limit} bytes", bytes.len()),
             )),
-            Some(Entry::Object { bytes, etag }) => Ok((meta(uri, bytes, etag), bytes.clone())),
+            Some(Entry::Object { bytes, etag }) => {
+                Ok((meta(uri, bytes, etag), bytes.clone().into()))
+            }
             Some(Entry::Unreadable(why) | Entry::Skipped(why)) => {
                 Err(Error::new(ErrorKind::Io, format!("read `{uri}`: {why}")))
             }
@@ -266,7 +269,7 @@ async fn reading(store: &dyn ObjectStore, root: &str) {
     for meta in objects(store, root).await.expect("listed") {
         let (read, bytes) = store.get(&meta.uri, meta.size).await.expect("at the limit");
         assert_eq!(read, meta, "an unchanged object has the metadata of its listing");
-        assert_eq!(bytes.len() as u64, meta.size);
+        assert_eq!(bytes.len(), meta.size);
         let over = store.get(&meta.uri, meta.size - 1).await.expect_err("over the limit");
         assert_eq!(over.kind(), ErrorKind::Rejected, "{over}");
     }
@@ -281,7 +284,8 @@ async fn changes(store: &dyn ObjectStore, fixture: &dyn SourceFixture, root: &st
     let (before, _) = store.get(&uri, 100).await.expect("read");
     fixture.put("a.txt", b"A.TXT");
     let (after, bytes) = store.get(&uri, 100).await.expect("read");
-    assert_eq!(&bytes[..], b"A.TXT");
+    assert_eq!(&bytes.to_bytes().expect("read")[..], b"A.TXT");
+    assert_eq!(bytes.hash().expect("read"), ContentHash::of(b"A.TXT"));
     assert_eq!(before.size, after.size);
     assert_ne!(before.etag, after.etag, "other content, other etag, though the size is the same");
 

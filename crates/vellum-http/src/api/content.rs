@@ -14,14 +14,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use futures::stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use vellum_core::ErrorKind;
 use vellum_core::document::Format;
+use vellum_core::ports::Content;
 use vellum_rag::documents;
 
 const SANDBOX: &str =
@@ -62,7 +61,7 @@ pub(crate) async fn original(
 ) -> Result<Response, Problem> {
     let (pass, row) = documents::find(&server.app, &principal, id.parse()?).await?;
     let permit = server.permit(Work::Original)?;
-    let (meta, bytes) = documents::original(&server.app, &pass, &row).await.map_err(|error| {
+    let (meta, content) = documents::original(&server.app, &pass, &row).await.map_err(|error| {
         if error.kind() != ErrorKind::NotFound {
             return error.into();
         }
@@ -76,12 +75,12 @@ pub(crate) async fn original(
     let policy = if row.format == Some(Format::Pdf) { VIEWER } else { SANDBOX };
     let headers = [
         (header::CONTENT_TYPE, media_type.to_owned()),
-        (header::CONTENT_LENGTH, bytes.len().to_string()),
+        (header::CONTENT_LENGTH, content.len().to_string()),
         (header::CONTENT_DISPOSITION, disposition(&meta.name)),
         (header::CONTENT_SECURITY_POLICY, policy.to_owned()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
     ];
-    Ok((headers, body(bytes, permit)).into_response())
+    Ok((headers, body(content, permit)).into_response())
 }
 
 /// Returns a header value that a client cannot misread: the name is ASCII, escaped, without quotes.
@@ -89,14 +88,22 @@ fn disposition(name: &str) -> String {
     format!("inline; filename*=UTF-8''{}", utf8_percent_encode(name, ATTR_CHAR))
 }
 
-/// Returns the bytes as a body that holds the permit until it is sent or dropped.
-fn body(bytes: Bytes, permit: OwnedSemaphorePermit) -> Body {
-    let frames = stream::unfold((bytes, permit), |(mut rest, permit)| async move {
-        if rest.is_empty() {
+/// Returns the content as a body that holds the permit until it is sent or dropped.
+fn body(content: Content, permit: OwnedSemaphorePermit) -> Body {
+    let frames = stream::unfold((content, 0, permit), |(content, at, permit)| async move {
+        if at >= content.len() {
             return None;
         }
-        let frame = rest.split_to(rest.len().min(FRAME));
-        Some((Ok::<_, Infallible>(frame), (rest, permit)))
+        let frame = match &content {
+            Content::Memory(_) => content.read_at(at, FRAME),
+            Content::Spooled { .. } => {
+                let content = content.clone();
+                let read = tokio::task::spawn_blocking(move || content.read_at(at, FRAME));
+                read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            }
+        };
+        let n = frame.as_ref().map_or(u64::MAX, |frame| frame.len() as u64);
+        Some((frame, (content, at.saturating_add(n), permit)))
     });
     Body::from_stream(frames)
 }

@@ -1,20 +1,20 @@
 //! Ports that count calls and never answer: a refused request must not reach any.
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use futures::{StreamExt, stream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use vellum_core::access::Pass;
 use vellum_core::chunk::Chunk;
 use vellum_core::collection::{Collection, SparseSettings};
-use vellum_core::document::Document;
 use vellum_core::filter::Filter;
 use vellum_core::ids::{ChunkId, CollectionName, DocumentId, JobId};
 use vellum_core::job::Job;
 use vellum_core::ledger::LedgerRow;
 use vellum_core::ports::{
-    ConvertInput, Converter, Embedder, EmbedderInfo, Leg, Listing, Metastore, ObjectMeta,
-    ObjectStore, Point, ScoredId, StoreSpec, StoredChunk, TextKind, VectorStore, WithVectors,
+    Content, ConvertInput, Converter, Embedder, EmbedderInfo, Leg, Listing, Metastore, ObjectMeta,
+    ObjectStore, Parts, Point, ScoredId, StoreSpec, StoredChunk, TextKind, VectorStore,
+    WithVectors,
 };
 use vellum_core::testing::ManualClock;
 use vellum_core::vector::{Embedding, SparseVector};
@@ -66,7 +66,7 @@ impl ObjectStore for Spy {
     async fn list(&self, _: &str) -> Result<Listing> {
         self.seen()
     }
-    async fn get(&self, _: &str, _: u64) -> Result<(ObjectMeta, Bytes)> {
+    async fn get(&self, _: &str, _: u64) -> Result<(ObjectMeta, Content)> {
         self.seen()
     }
     async fn check(&self) -> Result<()> {
@@ -79,8 +79,8 @@ impl Converter for Spy {
     fn version(&self) -> &str {
         "spy"
     }
-    async fn convert(&self, _: ConvertInput) -> Result<Document> {
-        self.seen()
+    fn parts(&self, _: ConvertInput) -> Parts {
+        stream::iter([self.seen()]).boxed()
     }
     async fn check(&self) -> Result<()> {
         self.seen()

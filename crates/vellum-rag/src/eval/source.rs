@@ -6,7 +6,9 @@ use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vellum_core::document::Document;
-use vellum_core::ports::{ConvertInput, Converter, Listed, Listing, ObjectMeta, ObjectStore};
+use vellum_core::ports::{
+    Content, ConvertInput, Converter, Listed, Listing, ObjectMeta, ObjectStore, Parts,
+};
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Source uri of every dataset.
@@ -47,9 +49,10 @@ impl ObjectStore for DatasetObjects {
         Ok(futures::stream::iter(entries).boxed())
     }
 
-    async fn get(&self, uri: &str, _limit: u64) -> Result<(ObjectMeta, Bytes)> {
+    async fn get(&self, uri: &str, _limit: u64) -> Result<(ObjectMeta, Content)> {
         let missing = || Error::new(ErrorKind::NotFound, format!("`{uri}` is not in the dataset"));
-        self.0.get(uri).cloned().ok_or_else(missing)
+        let (meta, bytes) = self.0.get(uri).ok_or_else(missing)?;
+        Ok((meta.clone(), bytes.clone().into()))
     }
 
     async fn check(&self) -> Result<()> {
@@ -66,10 +69,14 @@ impl Converter for DatasetConverter {
         "dataset-1"
     }
 
-    async fn convert(&self, input: ConvertInput) -> Result<Document> {
-        serde_json::from_slice(&input.bytes).map_err(|error| {
-            Error::new(ErrorKind::Rejected, "not a document of a dataset").with_source(error)
-        })
+    fn parts(&self, input: ConvertInput) -> Parts {
+        let bytes = input.content.to_bytes().map_err(|error| Error::io("read a document", error));
+        let document = bytes.and_then(|bytes| {
+            serde_json::from_slice::<Document>(&bytes).map_err(|error| {
+                Error::new(ErrorKind::Rejected, "not a document of a dataset").with_source(error)
+            })
+        });
+        futures::stream::iter([document]).boxed()
     }
 
     async fn check(&self) -> Result<()> {

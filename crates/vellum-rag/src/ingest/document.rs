@@ -4,14 +4,14 @@ use super::planner::Work;
 use super::{PERMIT_BYTES, Run};
 use crate::bm25::{self, Analyser};
 use crate::search::analyser_language;
-use crate::split::{self, Origin};
-use bytes::Bytes;
+use crate::split::{self, Origin, Place};
+use futures::StreamExt;
 use std::sync::Arc;
 use vellum_core::chunk::Chunk;
 use vellum_core::document::Document;
 use vellum_core::ids::{ChunkId, ContentHash, DocumentId};
 use vellum_core::ledger::{DocumentState, LedgerRow};
-use vellum_core::ports::{ConvertInput, ObjectMeta, Point, TextKind};
+use vellum_core::ports::{Content, ConvertInput, ObjectMeta, Point, TextKind};
 use vellum_core::vector::SparseVector;
 use vellum_core::{Error, ErrorKind, Result};
 
@@ -65,17 +65,23 @@ async fn process_inner(run: &Run<'_>, work: Work) -> Result<Outcome> {
         chunks: 0,
         pages: 0,
     };
-    // Held until the text is split: source bytes and text are what is large.
-    let permit = run.memory.acquire_many(permits(run, object.size)).await;
-    let (object, bytes) = match run.app.objects.get(&object.uri, max_bytes(run)).await {
+    // Held while the source's bytes are in memory.
+    let mut permit = run.memory.acquire_many(permits(run, object.size)).await;
+    let (object, content) = match run.app.objects.get(&object.uri, max_bytes(run)).await {
         Ok(read) => read,
         Err(error) => return refuse(run, outcome, &error).await,
     };
-    let content = ContentHash::of(&bytes);
+    if let Content::Spooled { .. } = content {
+        permit = run.memory.acquire_many(0).await;
+    }
+    let hash = match hash_of(content.clone()).await {
+        Ok(hash) => hash,
+        Err(error) => return refuse(run, outcome, &error).await,
+    };
     outcome.row.etag = object.etag.clone();
     outcome.row.bytes = object.size;
     if let Some(row) = &row
-        && row.content.as_ref() == Some(&content)
+        && row.content.as_ref() == Some(&hash)
         && row.settings == run.settings
         && row.state == DocumentState::Indexed
     {
@@ -83,35 +89,70 @@ async fn process_inner(run: &Run<'_>, work: Work) -> Result<Outcome> {
         outcome.row = LedgerRow { etag: object.etag, ..row.clone() };
         return Ok(outcome);
     }
-    outcome.row.content = Some(content.clone());
-    let document = match convert(run, &object, bytes).await {
-        Ok(document) => document,
-        Err(error) => return refuse(run, outcome, &error).await,
-    };
-    outcome.row.format = Some(document.format);
-    outcome.row.title.clone_from(&document.title);
-    outcome.row.pages = document.pages().count() as u32;
-    outcome.pages = u64::from(outcome.row.pages);
-    let chunks = split_document(run, document, &object, content).await?;
+    outcome.row.content = Some(hash);
+    let stored = store_parts(run, &object, content, &mut outcome).await?;
     drop(permit);
-    if chunks.is_empty() {
-        let error = Error::new(ErrorKind::Rejected, "the document has no text");
-        return refuse(run, outcome, &error).await;
+    let error = match stored {
+        Ok(()) if outcome.chunks > 0 => {
+            outcome.row.state = DocumentState::Indexed;
+            return Ok(outcome);
+        }
+        Ok(()) => Error::new(ErrorKind::Rejected, "the document has no text"),
+        Err(error) => error,
+    };
+    refuse(run, outcome, &error).await
+}
+
+/// Converts, splits, embeds and writes the document part by part, then deletes what an older version left.
+///
+/// The inner result is the document's own: its content cannot be read, perhaps after some of it was written.
+async fn store_parts(
+    run: &Run<'_>,
+    object: &ObjectMeta,
+    content: Content,
+    outcome: &mut Outcome,
+) -> Result<Result<()>> {
+    let mut parts = run.app.converter.parts(ConvertInput { name: object.name.clone(), content });
+    let mut place = Place::default();
+    let mut kept: Vec<ChunkId> = Vec::new();
+    while let Some(part) = parts.next().await {
+        let part = match part {
+            Ok(part) => part,
+            Err(error) => return Ok(Err(error)),
+        };
+        if kept.is_empty() {
+            outcome.row.format = Some(part.format);
+            outcome.row.title.clone_from(&part.title);
+        }
+        outcome.pages += part.pages().count() as u64;
+        outcome.row.pages = outcome.pages as u32;
+        let chunks;
+        (chunks, place) = split_part(run, part, place, object, &outcome.row).await?;
+        store(run, &chunks).await?;
+        outcome.chunks += chunks.len() as u64;
+        kept.extend(chunks.iter().map(|chunk| chunk.id));
     }
-    store(run, outcome.row.document, &chunks).await?;
-    outcome.row.chunks = chunks.len() as u32;
-    outcome.chunks = chunks.len() as u64;
-    outcome.row.state = DocumentState::Indexed;
-    Ok(outcome)
+    outcome.row.chunks = place.chunks;
+    if !run.store_was_empty {
+        run.app.vectors.delete_document(run.pass, outcome.row.document, &kept).await?;
+    }
+    Ok(Ok(()))
+}
+
+pub(crate) async fn hash_of(content: Content) -> Result<ContentHash> {
+    blocking(move || content.hash())
+        .await?
+        .map_err(|error| Error::io("read the copy of the file", error))
 }
 
 fn max_bytes(run: &Run<'_>) -> u64 {
     run.app.settings.ingest.max_document_bytes
 }
 
-/// Returns how many permits an object of `size` bytes takes; what is too large is not read at all.
+/// Returns how many permits an object of `size` bytes takes, at most all: a larger one is held on disk.
 fn permits(run: &Run<'_>, size: u64) -> u32 {
-    (size.min(max_bytes(run)) / PERMIT_BYTES + 1) as u32
+    let all = run.app.settings.ingest.memory_budget / PERMIT_BYTES;
+    (size / PERMIT_BYTES + 1).min(all.max(1)) as u32
 }
 
 /// Returns the row as it stands before anything is known but the listing.
@@ -138,10 +179,11 @@ fn new_row(run: &Run<'_>, object: &ObjectMeta, before: Option<&LedgerRow>) -> Le
 async fn refuse(run: &Run<'_>, mut outcome: Outcome, error: &Error) -> Result<Outcome> {
     let reason = error.full_message();
     if error.kind() == ErrorKind::Rejected {
-        if !run.store_was_empty {
+        if !run.store_was_empty || outcome.chunks > 0 {
             run.app.vectors.delete_document(run.pass, outcome.row.document, &[]).await?;
         }
         outcome.row.chunks = 0;
+        outcome.chunks = 0;
         outcome.row.state = DocumentState::Rejected(reason);
     } else {
         outcome.row.state = DocumentState::Failed(reason);
@@ -149,35 +191,37 @@ async fn refuse(run: &Run<'_>, mut outcome: Outcome, error: &Error) -> Result<Ou
     Ok(outcome)
 }
 
-async fn convert(run: &Run<'_>, object: &ObjectMeta, bytes: Bytes) -> Result<Document> {
-    run.app.converter.convert(ConvertInput { name: object.name.clone(), bytes }).await
-}
-
-async fn split_document(
+async fn split_part(
     run: &Run<'_>,
-    document: Document,
+    part: Document,
+    mut place: Place,
     object: &ObjectMeta,
-    content: ContentHash,
-) -> Result<Vec<Chunk>> {
+    row: &LedgerRow,
+) -> Result<(Vec<Chunk>, Place)> {
     let embedder = run.app.embedder.clone();
     let splitter = run.collection.settings.splitter.clone();
-    let (collection, settings) = (run.collection.name.clone(), run.settings.clone());
-    let (uri, name) = (object.uri.clone(), object.name.clone());
+    let collection = run.collection.name.clone();
+    let (name, row) = (object.name.clone(), row.clone());
+    let unread = || Error::new(ErrorKind::Internal, "a document is split before it is read");
+    let content = row.content.clone().ok_or_else(unread)?;
     blocking(move || {
         let origin = Origin {
             collection: &collection,
-            uri: &uri,
+            uri: &row.uri,
             name: &name,
             content: &content,
-            settings: &settings,
+            settings: &row.settings,
+            title: row.title.as_deref(),
         };
-        split::split(&document, &origin, &splitter, &|text| embedder.n_tokens(text))
+        let n_tokens = |text: &str| embedder.n_tokens(text);
+        let chunks = split::split(&part, &mut place, &origin, &splitter, &n_tokens);
+        (chunks, place)
     })
     .await
 }
 
-/// Embeds and writes the chunks, then deletes what an older version of the document left.
-async fn store(run: &Run<'_>, document: DocumentId, chunks: &[Chunk]) -> Result<()> {
+/// Embeds and writes chunks.
+async fn store(run: &Run<'_>, chunks: &[Chunk]) -> Result<()> {
     let analyser = Arc::new(Analyser::new(analyser_language(&run.collection)));
     let avg_len = run.collection.sparse.as_ref().map_or(PROVISIONAL_AVG_LEN, |s| s.avg_len);
     for batch in chunks.chunks(BATCH) {
@@ -190,10 +234,6 @@ async fn store(run: &Run<'_>, document: DocumentId, chunks: &[Chunk]) -> Result<
             .collect();
         run.app.vectors.upsert(run.pass, points).await?;
         run.embedded(batch.len() as u64);
-    }
-    if !run.store_was_empty {
-        let keep: Vec<ChunkId> = chunks.iter().map(|chunk| chunk.id).collect();
-        run.app.vectors.delete_document(run.pass, document, &keep).await?;
     }
     Ok(())
 }

@@ -15,6 +15,8 @@ mod document;
 mod planner;
 mod settle;
 
+pub(crate) use document::hash_of;
+
 use crate::app::App;
 use crate::collections;
 use crate::jobs::Progress;
@@ -73,7 +75,7 @@ pub(crate) async fn ingest(
 ) -> Result<()> {
     let spec = progress.borrow().job.spec.clone();
     let collection = collections::ensure(app, pass).await?;
-    let budget = app.settings.ingest.memory_budget.max(app.settings.ingest.max_document_bytes);
+    let budget = app.settings.ingest.memory_budget;
     let run = Run {
         app,
         pass,

@@ -4,8 +4,9 @@ use crate::args;
 use crate::local::local;
 use crate::print::{self, Outcome};
 use serde::Serialize;
+use vellum_backends::FolderStore;
 use vellum_core::document::Document;
-use vellum_core::ports::ConvertInput;
+use vellum_core::ports::{ConvertInput, ObjectStore};
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_server::config::Config;
 
@@ -27,18 +28,24 @@ struct Page {
 
 /// Runs as a child of the converter pool until its stdin ends.
 pub(crate) fn worker() -> Result<Outcome> {
-    vellum_convert::worker_main(std::io::stdin().lock(), std::io::stdout().lock())?;
+    vellum_convert::worker_main()?;
     Ok(Outcome::Yes)
 }
 
 pub(crate) async fn convert(config: &Config, args: args::Convert) -> Result<Outcome> {
     let shown = args.file.display();
-    let bytes = tokio::fs::read(&args.file)
-        .await
-        .map_err(|error| Error::io(format!("read `{shown}`"), error))?;
-    let name = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let store = FolderStore::default();
+    let uri = store.resolve(&args.file.to_string_lossy()).await?;
+    if uri.ends_with('/') {
+        return Err(Error::new(ErrorKind::Invalid, format!("`{shown}` is a folder"))
+            .with_hint("name a file; `vellum ingest` reads folders"));
+    }
     let converter = (local().converter)(config)?;
-    match converter.convert(ConvertInput { name, bytes: bytes.into() }).await {
+    let converted = match store.get(&uri, config.ingest.max_document_bytes).await {
+        Ok((meta, content)) => converter.convert(ConvertInput { name: meta.name, content }).await,
+        Err(error) => Err(error),
+    };
+    match converted {
         Ok(document) => {
             let converted = Converted {
                 format: Some(document.format.as_str()),

@@ -19,7 +19,7 @@ const NAMED: usize = 20;
 
 pub(crate) async fn ingest(config: &Config, args: args::Ingest) -> Result<Outcome> {
     // Resolved here, because a server has another working directory.
-    let source = FolderStore.resolve(&args.source).await?;
+    let source = FolderStore::default().resolve(&args.source).await?;
     let session = session::open(config).await?;
     let name = &args.collection.collection;
     let report = run(&session, name, &source, args.prune).await?;

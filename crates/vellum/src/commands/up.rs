@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) async fn up(config: &Config, args: args::Up) -> Result<Outcome> {
     let mut sources = Vec::new();
     for source in &args.sources {
-        sources.push(FolderStore.resolve(source).await?);
+        sources.push(FolderStore::default().resolve(source).await?);
     }
     let (session, server, url) = start(config).await?;
     let collection = args.collection.collection;
