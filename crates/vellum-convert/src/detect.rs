@@ -20,6 +20,12 @@ const TEXT_WINDOW: usize = 8192;
 pub(crate) enum Kind {
     /// A PDF.
     Pdf,
+    /// A ZIP file: an Office document, an OpenDocument, a book or an archive.
+    Zip,
+    /// An OLE compound file: an Outlook message, or an Office document before 2007.
+    Ole,
+    /// Rich text.
+    Rtf,
     /// Text, in this encoding after a mark of so many bytes.
     Text(Format, &'static Encoding, usize),
 }
@@ -32,6 +38,16 @@ pub(crate) fn detect(name: &str, head: &[u8]) -> Result<Kind> {
     let first = &head[..head.len().min(PDF_HEADER_WINDOW)];
     if first.windows(5).any(|window| window == b"%PDF-") && !is_markup(first) {
         return Ok(Kind::Pdf);
+    }
+    for (magic, kind) in [
+        (&b"PK\x03\x04"[..], Kind::Zip),
+        (b"PK\x05\x06", Kind::Zip),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind::Ole),
+        (b"{\\rtf", Kind::Rtf),
+    ] {
+        if head.starts_with(magic) {
+            return Ok(kind);
+        }
     }
     let known = BINARIES.iter().find(|(magic, _)| head.starts_with(magic));
     // A magic number of letters alone may open a text as well; then it must also fail to decode.
@@ -56,10 +72,6 @@ pub(crate) fn rejected(reason: impl Into<String>) -> Error {
 
 /// Formats that are common in folders of documents, with what to tell their owner.
 const BINARIES: &[(&[u8], &str)] = &[
-    (b"PK\x03\x04", "ZIP archive or Office document"),
-    (b"PK\x05\x06", "empty ZIP archive"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "legacy Office document"),
-    (b"{\\rtf", "rich text (RTF)"),
     (b"%!PS", "PostScript"),
     (b"\x89PNG\r\n\x1a\n", "PNG image"),
     (b"\xff\xd8\xff", "JPEG image"),

@@ -17,14 +17,29 @@
 
 #![warn(missing_docs)]
 
+mod archive;
 mod clean;
+mod code;
+mod csv;
 mod decode;
 mod detect;
+mod docx;
+mod email;
+mod embedded;
+mod epub;
 mod html;
+mod io;
+mod json;
 mod large;
 mod markdown;
+mod odf;
+mod outlook;
+mod package;
 mod pdf;
 mod pool;
+mod pptx;
+mod rtf;
+mod sheet;
 mod text;
 mod worker;
 
@@ -64,6 +79,9 @@ impl Default for Settings {
     }
 }
 
+/// Takes the parts of a document, in order.
+pub type Emit<'a> = &'a mut dyn FnMut(Document) -> Result<()>;
+
 /// Returns the document in `input`; pure, in this process, without protection against hostile files.
 ///
 /// # Errors
@@ -94,11 +112,7 @@ pub fn convert(input: &ConvertInput, settings: &Settings) -> Result<Document> {
 ///
 /// # Errors
 /// As [`convert`], even after parts were handed on; the errors of `emit`.
-pub fn convert_parts(
-    input: &ConvertInput,
-    settings: &Settings,
-    emit: &mut dyn FnMut(Document) -> Result<()>,
-) -> Result<()> {
+pub fn convert_parts(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) -> Result<()> {
     let content = &input.content;
     if content.len() > settings.max_bytes {
         return Err(too_large(content.len(), settings));
@@ -112,7 +126,21 @@ pub fn convert_parts(
     };
     match detect::detect(&input.name, &head)? {
         Kind::Pdf => pdf::convert(content, settings, &mut emit)?,
-        Kind::Text(Format::Text | Format::Pdf, encoding, mark) if content.len() >= LARGE_FROM => {
+        Kind::Zip => {
+            let mut package = package::Package::open(content, settings)?;
+            match package::identify(&mut package)? {
+                Format::Docx => docx::convert(package, input, settings, &mut emit)?,
+                Format::Pptx => pptx::convert(package, input, settings, &mut emit)?,
+                Format::Xlsx | Format::Ods => sheet::convert(input, settings, &mut emit)?,
+                Format::Odt | Format::Odp => odf::convert(package, input, settings, &mut emit)?,
+                Format::Epub => epub::convert(package, input, settings, &mut emit)?,
+                _ => archive::convert(package, input, settings, &mut emit)?,
+            }
+        }
+        Kind::Ole => outlook::convert(input, settings, &mut emit)?,
+        Kind::Rtf => emit(rtf::convert(&content.to_bytes().map_err(unreadable)?)?)?,
+        Kind::Text(Format::Email, ..) => email::convert(input, settings, &mut emit)?,
+        Kind::Text(Format::Text | Format::Code, encoding, mark) if content.len() >= LARGE_FROM => {
             large::convert(content, encoding, mark as u64, &mut emit)?;
         }
         Kind::Text(format, ..) => {
@@ -126,7 +154,10 @@ pub fn convert_parts(
             let document = match format {
                 Format::Markdown => markdown::convert(&text),
                 Format::Html => html::convert(&text),
-                Format::Text | Format::Pdf => text::convert(&text),
+                Format::Csv => csv::convert(&input.name, &text)?,
+                Format::Json => json::convert(&input.name, &text)?,
+                Format::Code => code::convert(&input.name, &text)?,
+                _ => text::convert(&text),
             };
             if document.text.len() > settings.max_text_bytes {
                 return Err(too_much_text(settings));

@@ -51,33 +51,91 @@ pub enum Format {
     Html,
     /// PDF.
     Pdf,
+    /// Word document.
+    Docx,
+    /// PowerPoint presentation; its pages are slides.
+    Pptx,
+    /// Excel workbook; its pages are sheets.
+    Xlsx,
+    /// Excel workbook before 2007; its pages are sheets.
+    Xls,
+    /// OpenDocument text.
+    Odt,
+    /// OpenDocument presentation; its pages are slides.
+    Odp,
+    /// OpenDocument spreadsheet; its pages are sheets.
+    Ods,
+    /// EPUB book.
+    Epub,
+    /// Rich text.
+    Rtf,
+    /// E-mail (RFC 5322) with its attachments.
+    Email,
+    /// Outlook message with its attachments.
+    Outlook,
+    /// Comma or tab separated values.
+    Csv,
+    /// JSON or JSON lines.
+    Json,
+    /// Source code.
+    Code,
+    /// ZIP archive of documents.
+    Zip,
 }
+
+/// Every format with its name and the media type under which an original is served, in the order of [`Format`].
+const FORMATS: [(Format, &str, &str); 19] = [
+    (Format::Text, "text", "text/plain; charset=utf-8"),
+    (Format::Markdown, "markdown", "text/markdown; charset=utf-8"),
+    (Format::Html, "html", "text/html; charset=utf-8"),
+    (Format::Pdf, "pdf", "application/pdf"),
+    (
+        Format::Docx,
+        "docx",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ),
+    (
+        Format::Pptx,
+        "pptx",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ),
+    (Format::Xlsx, "xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    (Format::Xls, "xls", "application/vnd.ms-excel"),
+    (Format::Odt, "odt", "application/vnd.oasis.opendocument.text"),
+    (Format::Odp, "odp", "application/vnd.oasis.opendocument.presentation"),
+    (Format::Ods, "ods", "application/vnd.oasis.opendocument.spreadsheet"),
+    (Format::Epub, "epub", "application/epub+zip"),
+    (Format::Rtf, "rtf", "application/rtf"),
+    (Format::Email, "email", "message/rfc822"),
+    (Format::Outlook, "outlook", "application/vnd.ms-outlook"),
+    (Format::Csv, "csv", "text/csv; charset=utf-8"),
+    (Format::Json, "json", "application/json"),
+    (Format::Code, "code", "text/plain; charset=utf-8"),
+    (Format::Zip, "zip", "application/zip"),
+];
 
 impl Format {
     /// Returns the lowercase name, as in `convert --json`.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Markdown => "markdown",
-            Self::Html => "html",
-            Self::Pdf => "pdf",
-        }
+        FORMATS[self as usize].1
     }
 
     /// Returns the format with this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Text, Self::Markdown, Self::Html, Self::Pdf]
-            .into_iter()
-            .find(|format| format.as_str() == name)
+        FORMATS.iter().find(|(_, known, _)| *known == name).map(|(format, ..)| *format)
     }
 
     /// Returns the media type under which an original of this format is served.
     pub const fn media_type(self) -> &'static str {
+        FORMATS[self as usize].2
+    }
+
+    /// Returns what people call a page of this format.
+    pub const fn page_noun(self) -> &'static str {
         match self {
-            Self::Text => "text/plain; charset=utf-8",
-            Self::Markdown => "text/markdown; charset=utf-8",
-            Self::Html => "text/html; charset=utf-8",
-            Self::Pdf => "application/pdf",
+            Self::Pptx | Self::Odp => "slide",
+            Self::Xlsx | Self::Xls | Self::Ods => "sheet",
+            _ => "page",
         }
     }
 }
@@ -86,7 +144,7 @@ impl Format {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SectionKind {
-    /// A page; 1-based.
+    /// A page, a slide or a sheet ([`Format::page_noun`]); 1-based.
     Page(u32),
     /// A heading and what follows it up to the next heading of the same or a higher rank.
     Heading {
@@ -165,6 +223,15 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_table_of_formats_is_in_order() {
+        for (index, (format, name, _)) in FORMATS.into_iter().enumerate() {
+            assert_eq!(format as usize, index, "{name}");
+            assert_eq!(Format::from_name(name), Some(format));
+            assert_eq!(serde_json::to_value(format).unwrap(), name);
+        }
+    }
 
     #[test]
     fn parts_make_a_document() {

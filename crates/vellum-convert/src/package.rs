@@ -1,0 +1,125 @@
+//! ZIP files: which document format they are, and their members, read within limits.
+//!
+//! Office documents, OpenDocument, EPUB and plain archives are all ZIP files. A member is unpacked with a
+//! limit on its own size, and all members together on what they may unfold to, whatever their
+//! headers claim.
+
+use crate::Settings;
+use crate::detect::rejected;
+use crate::io::ContentReader;
+use std::io::{BufReader, Read};
+use vellum_core::Result;
+use vellum_core::document::Format;
+use vellum_core::ports::Content;
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+/// How many times its own size a file may unfold to.
+const MAX_RATIO: u64 = 200;
+/// What a small file may always unfold to, in bytes.
+const FREE_BYTES: u64 = 16 << 20;
+/// Most members of a file.
+const MAX_MEMBERS: usize = 100_000;
+
+/// An open ZIP file with what it may still unfold to.
+pub(crate) struct Package {
+    zip: ZipArchive<BufReader<ContentReader>>,
+    left: u64,
+}
+
+impl Package {
+    /// Opens `content`.
+    ///
+    /// # Errors
+    /// `Rejected` when it is damaged or has too many members.
+    pub(crate) fn open(content: &Content, settings: &Settings) -> Result<Self> {
+        let reader = BufReader::new(ContentReader::new(content));
+        let zip = ZipArchive::new(reader).map_err(|error| damaged(&error))?;
+        if zip.len() > MAX_MEMBERS {
+            let message =
+                format!("the archive has {} members; the limit is {MAX_MEMBERS}", zip.len());
+            return Err(rejected(message));
+        }
+        let most = (content.len() * MAX_RATIO).max(FREE_BYTES);
+        Ok(Self { zip, left: most.min(settings.max_text_bytes as u64 * 4) })
+    }
+
+    /// Returns the names of all members, in the order of the file.
+    ///
+    /// # Errors
+    /// `Rejected` when a name cannot be read.
+    pub(crate) fn names(&self) -> Result<Vec<String>> {
+        self.zip
+            .file_names()
+            .map(|name| Ok(name.map_err(|error| damaged(&error))?.into_owned()))
+            .collect()
+    }
+
+    /// Returns whether there is a member of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.zip.index_for_name(name).is_some()
+    }
+
+    /// Returns the bytes of a member; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// `Rejected` when it is damaged, encrypted, or unfolds to more than the file may.
+    pub(crate) fn read(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
+        let Some(index) = self.zip.index_for_name(name) else { return Ok(None) };
+        self.read_index(index).map(Some)
+    }
+
+    /// Returns the bytes of the member at `index` of [`Self::names`].
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) fn read_index(&mut self, index: usize) -> Result<Vec<u8>> {
+        let member = self.zip.by_index(index).map_err(|error| damaged(&error))?;
+        let mut bytes = Vec::new();
+        let limit = self.left;
+        member
+            .take(limit + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| rejected(format!("the archive is damaged: {error}")))?;
+        if bytes.len() as u64 > limit {
+            return Err(rejected("the file unfolds to far more than its size (archive bomb)"));
+        }
+        self.left -= bytes.len() as u64;
+        Ok(bytes)
+    }
+}
+
+fn damaged(error: &ZipError) -> vellum_core::Error {
+    match error {
+        ZipError::UnsupportedArchive(what) if what.contains("Password") => {
+            rejected("the file is password-protected")
+        }
+        error => rejected(format!("the archive is damaged: {error}")),
+    }
+}
+
+/// Returns which format the package is, by its members; never by a name.
+///
+/// # Errors
+/// `Rejected` when it is damaged.
+pub(crate) fn identify(package: &mut Package) -> Result<Format> {
+    let known = [
+        ("word/document.xml", Format::Docx),
+        ("ppt/presentation.xml", Format::Pptx),
+        ("xl/workbook.xml", Format::Xlsx),
+        ("xl/workbook.bin", Format::Xlsx),
+    ];
+    if let Some((_, format)) = known.into_iter().find(|(member, _)| package.has(member)) {
+        return Ok(format);
+    }
+    let Some(media_type) = package.read("mimetype")? else { return Ok(Format::Zip) };
+    let media_type = String::from_utf8_lossy(&media_type);
+    let declared = [
+        ("application/vnd.oasis.opendocument.text", Format::Odt),
+        ("application/vnd.oasis.opendocument.presentation", Format::Odp),
+        ("application/vnd.oasis.opendocument.spreadsheet", Format::Ods),
+        ("application/epub+zip", Format::Epub),
+    ];
+    let found = declared.into_iter().find(|(name, _)| media_type.trim().starts_with(name));
+    Ok(found.map_or(Format::Zip, |(_, format)| format))
+}
