@@ -37,6 +37,9 @@ const W_PASSAGE: f32 = 0.20;
 const W_WORDS: f32 = 0.20;
 /// Weight of the share of the question that the whole passage covers.
 const W_PASSAGE_WORDS: f32 = 0.15;
+/// Below this score nothing is an answer where only words count, because the embedder does not know the
+/// language: about half of what the question tells must be there.
+const REFUSE_WORDS_BELOW: f32 = 0.5;
 /// Below this score nothing is an answer. Chosen by hand on the handbook questions (see `eval/handbook`), a
 /// compromise: higher refuses more of what nothing answers and more of what something does.
 const REFUSE_BELOW: f32 = 0.38;
@@ -170,9 +173,10 @@ pub fn texts(hits: &[Hit], candidates: &[Candidate]) -> Vec<String> {
 
 /// Returns the sentences that answer, best first; empty when none is good enough.
 ///
-/// `embeddings` are those of [`texts`], by text. O(candidates * dim).
+/// `embeddings` are those of [`texts`], by text; without a `question` vector only words count.
+/// O(candidates * dim).
 pub fn choose(
-    question: &Embedding,
+    question: Option<&Embedding>,
     hits: &[Hit],
     candidates: &[Candidate],
     embeddings: &HashMap<&str, &Embedding>,
@@ -180,14 +184,21 @@ pub fn choose(
     let embedding = |hit: usize, span: Span| {
         embeddings.get(&hits[hit].chunk.text[span.start..span.end]).copied()
     };
-    let cosine = |vector: Option<&Embedding>| vector.map_or(0.0, |vector| vector.cosine(question));
+    let cosine = |vector: Option<&Embedding>| match (vector, question) {
+        (Some(vector), Some(question)) => vector.cosine(question),
+        _ => 0.0,
+    };
+    let least = if question.is_some() { REFUSE_BELOW } else { REFUSE_WORDS_BELOW };
     let score = |candidate: &Candidate| {
+        let words = W_WORDS * candidate.coverage + W_PASSAGE_WORDS * candidate.passage_coverage;
+        if question.is_none() {
+            return words / (W_WORDS + W_PASSAGE_WORDS);
+        }
         let before = candidate.before.and_then(|span| embedding(candidate.hit, span));
         W_SENTENCE * cosine(embedding(candidate.hit, candidate.span))
             + W_BEFORE * cosine(before)
             + W_PASSAGE * cosine(hits[candidate.hit].dense.as_ref())
-            + W_WORDS * candidate.coverage
-            + W_PASSAGE_WORDS * candidate.passage_coverage
+            + words
     };
     let mut order: Vec<(&Candidate, f32)> = candidates.iter().map(|c| (c, score(c))).collect();
     // A stable sort: among equals the better passage.
@@ -196,7 +207,7 @@ pub fn choose(
     let mut choices = Vec::new();
     let Some(&(_, best)) = order.first() else { return choices };
     for (candidate, score) in order {
-        if score < REFUSE_BELOW.max(best * NEAR_BEST) || choices.len() == MAX_SENTENCES {
+        if score < least.max(best * NEAR_BEST) || choices.len() == MAX_SENTENCES {
             break;
         }
         let Some(vector) = embedding(candidate.hit, candidate.span) else { continue };
