@@ -25,6 +25,7 @@ mod large;
 mod markdown;
 mod pdf;
 mod pool;
+mod sandbox;
 mod text;
 mod worker;
 
