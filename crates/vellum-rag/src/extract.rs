@@ -79,9 +79,12 @@ pub fn candidates(question: &str, hits: &[Hit], analyser: &Analyser) -> Vec<Cand
         let surroundings = terms_around(hit, analyser);
         let passage_coverage = weights.covered(&analyser.terms(text));
         let mut before = None;
-        for unit in units::units(text) {
+        let units = units::units(text);
+        for (at, unit) in units.iter().enumerate() {
             let sentence = &text[unit.span.start..unit.span.end];
-            if can_answer(sentence, hit) {
+            let ends_block = units.get(at + 1).is_none_or(|next| next.starts_block);
+            let is_line = unit.starts_block && ends_block && unit.kind == UnitKind::Sentence;
+            if can_answer(sentence, hit) && !(is_line && reads_as_heading(sentence)) {
                 let mut terms = analyser.terms(sentence);
                 terms.extend(surroundings.iter().cloned());
                 let coverage = weights.covered(&terms);
@@ -124,6 +127,14 @@ fn can_answer(sentence: &str, hit: &Hit) -> bool {
         || sentence.chars().any(char::is_uppercase) && !sentence.chars().any(char::is_lowercase);
     let is_dense = sentence.chars().any(|c| ('\u{3040}'..='\u{9fff}').contains(&c));
     (words >= MIN_WORDS || is_dense) && !is_heading && !sentence.ends_with(['?', '？'])
+}
+
+/// Whether a line that is a paragraph of its own is a heading: short, and neither a sentence nor a statement
+/// of the form `name: value`.
+fn reads_as_heading(line: &str) -> bool {
+    const MAX_WORDS: usize = 9;
+    let ends = ['.', '!', ';', ':', ')', '"', '”', '。', '…'];
+    line.split_whitespace().count() <= MAX_WORDS && !line.ends_with(ends) && !line.contains(": ")
 }
 
 /// Terms that hold for every sentence of a passage: its title, headings and file name.
@@ -266,6 +277,18 @@ fn table_header(text: &str, row: Span) -> Option<Vec<&str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headings_are_told_from_answers() {
+        for heading in ["2. End of the TW-210", "Paid leave", "What to do in an emergency"] {
+            assert!(reads_as_heading(heading), "{heading}");
+        }
+        for answer in
+            ["Call 4900.", "Monday to Monday: +44 1539 555 0177", "It costs (net) 12 EUR)"]
+        {
+            assert!(!reads_as_heading(answer), "{answer}");
+        }
+    }
 
     #[test]
     fn rows_are_read_with_their_header() {

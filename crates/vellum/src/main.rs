@@ -40,12 +40,21 @@ fn run(cli: Cli) -> Result<Outcome> {
         return commands::convert::worker();
     }
     let settings = resolve(&cli)?;
-    telemetry::start(&settings.config.log)?;
+    telemetry::start(&log_of(&cli.command, &settings.config.log))?;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::new(ErrorKind::Internal, "start the runtime").with_source(error))?
         .block_on(dispatch(cli.command, &settings))
+}
+
+/// Returns what a command logs: one that prints how its job ended does not log it as well.
+fn log_of(command: &Command, log: &config::Log) -> config::Log {
+    let mut log = log.clone();
+    if !matches!(command, Command::Up(_) | Command::Serve(_)) {
+        log.level = format!("vellum_rag::jobs=off,{}", log.level);
+    }
+    log
 }
 
 /// Lets all threads allocate from two arenas.
