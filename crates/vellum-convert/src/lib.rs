@@ -39,6 +39,7 @@ mod pdf;
 mod pool;
 mod pptx;
 mod rtf;
+mod sandbox;
 mod sheet;
 mod text;
 mod worker;

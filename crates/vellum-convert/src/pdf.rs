@@ -93,11 +93,14 @@ pub(crate) fn convert(
 fn data(content: &Content) -> Result<PdfData> {
     match content {
         Content::Memory(bytes) => Ok(Arc::new(bytes.clone()).into()),
-        Content::Spooled { file, .. } => {
+        Content::Spooled { file, len } => {
+            // The length is given, because a parser process may not ask for it.
+            let mut options = memmap2::MmapOptions::new();
+            options.len(*len as usize);
             // SAFETY: the file has no name and only this converter and the one who made it hold it; both
             // only read, so the mapped bytes never change and the file never shrinks.
             #[allow(unsafe_code)]
-            let map = unsafe { memmap2::Mmap::map(file.as_ref()) };
+            let map = unsafe { options.map(file.as_ref()) };
             let map = map.map_err(|error| vellum_core::Error::io("map the file", error))?;
             Ok(Arc::new(map).into())
         }

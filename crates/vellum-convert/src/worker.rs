@@ -13,7 +13,7 @@
 //! converted cannot end its child, so the child has a deadline of its own.
 
 use crate::detect::rejected;
-use crate::{Settings, convert_parts};
+use crate::{Settings, convert_parts, sandbox};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -108,7 +108,7 @@ pub fn worker_main() -> Result<()> {
 fn convert_stdin(job: &Job) -> Result<()> {
     let Job { hello, request } = job;
     // A mapped file takes address space, not memory.
-    limit_resources(hello.memory_bytes, request.n_bytes);
+    confine(hello.memory_bytes, request.n_bytes);
     let stdin = std::io::stdin().as_fd().try_clone_to_owned();
     let file = File::from(stdin.map_err(|error| Error::io("open the file", error))?);
     let content = Content::Spooled { file: Arc::new(file), len: request.n_bytes };
@@ -119,7 +119,7 @@ fn convert_stdin(job: &Job) -> Result<()> {
 fn serve(mut stdin: impl Read, mut stdout: impl Write) -> Result<()> {
     let Some(hello) = read_frame(&mut stdin)? else { return Ok(()) };
     let hello: Hello = parse(&hello)?;
-    limit_resources(hello.memory_bytes, 0);
+    confine(hello.memory_bytes, 0);
     while let Some(request) = read_frame(&mut stdin)? {
         let request: Request = parse(&request)?;
         let mut content = vec![0; request.n_bytes.min(hello.settings.max_bytes) as usize];
@@ -174,6 +174,15 @@ fn convert_apart(input: ConvertInput, settings: Settings) -> Result<Receiver<Res
         })
         .map_err(|error| Error::io("start a thread to convert on", error))?;
     Ok(receiver)
+}
+
+/// Takes away what no parser needs, for the rest of the process.
+fn confine(memory_bytes: u64, mapped_bytes: u64) {
+    limit_resources(memory_bytes, mapped_bytes);
+    if let Err(reason) = sandbox::enter() {
+        // Nobody reads this but the parent, when the child dies.
+        let _ = writeln!(std::io::stderr(), "no seccomp filter: {reason}");
+    }
 }
 
 /// Limits memory, core dumps and files; a limit the system refuses leaves the time limit in force.

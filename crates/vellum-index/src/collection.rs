@@ -447,7 +447,8 @@ enum Only {
 }
 
 pub(crate) fn not_found(name: &CollectionName) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no vector store for `{name}`"))
+    Error::new(ErrorKind::NotFound, format!("nothing was indexed in `{name}` yet"))
+        .with_hint("ingest documents into it, and look at the last job if that failed")
 }
 
 /// Estimates the bytes that a point takes in the log.

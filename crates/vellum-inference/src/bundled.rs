@@ -33,6 +33,7 @@ pub(crate) fn load() -> Result<Encoder> {
             digest: DIGEST.into(),
             dim: 384,
             max_tokens: 256,
+            languages: vec!["en".into()],
         },
     })
 }

@@ -86,6 +86,13 @@ impl Folder {
         Ok(format!("{:x}", lines.finalize()))
     }
 
+    /// Returns the languages that the model card names (`language` in the front matter of `README.md`);
+    /// empty when it names none or says `multilingual`.
+    fn languages(&self) -> Vec<String> {
+        let card = fs::read_to_string(self.dir.join("README.md")).unwrap_or_default();
+        languages_of(&card)
+    }
+
     /// Returns the encoder.
     pub(crate) fn load(&self) -> Result<Encoder> {
         self.check_modules()?;
@@ -95,6 +102,7 @@ impl Folder {
             digest: self.digest()?,
             dim: 0,
             max_tokens: self.max_tokens()?,
+            languages: self.languages(),
         };
         let path = self.dir.join(TOKENIZER);
         let bytes =
@@ -232,4 +240,40 @@ impl Folder {
 pub(crate) fn read_tokenizer(json: &[u8]) -> Result<Tokenizer> {
     Tokenizer::from_bytes(json)
         .map_err(|e| Error::new(ErrorKind::Corrupt, "read the tokenizer").with_source(e))
+}
+/// Reads `language: en`, `language: [en, de]` or a list below `language:` in YAML front matter.
+fn languages_of(card: &str) -> Vec<String> {
+    let Some(body) = card.strip_prefix("---") else { return Vec::new() };
+    let matter = body.split("\n---").next().unwrap_or_default();
+    let mut lines = matter.lines().skip_while(|line| !line.starts_with("language:"));
+    let inline = lines.next().unwrap_or_default().trim_start_matches("language:");
+    let below = lines.map_while(|line| line.trim_start().strip_prefix("- "));
+    let codes: Vec<String> = inline
+        .split([',', '[', ']'])
+        .chain(below)
+        .map(|code| code.trim().trim_matches(['"', '\'']).to_lowercase())
+        .filter(|code| !code.is_empty())
+        .collect();
+    // Anything but a code, such as `multilingual`, says that the list is not the whole truth.
+    if codes.iter().all(|code| code.len() == 2) { codes } else { Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::languages_of;
+
+    #[test]
+    fn languages_of_a_model_card() {
+        let cases: [(&str, &[&str]); 6] = [
+            ("---\nlanguage: en\nlicense: x\n---\n# Model", &["en"]),
+            ("---\nlanguage: [en, \"de\"]\n---", &["en", "de"]),
+            ("---\nlanguage:\n- en\n- zh\ntags:\n- fr\n---", &["en", "zh"]),
+            ("---\nlanguage: multilingual\n---", &[]),
+            ("---\nlicense: x\n---\nlanguage: en", &[]),
+            ("# Model\nlanguage: en", &[]),
+        ];
+        for (card, expect) in cases {
+            assert_eq!(languages_of(card), expect, "{card}");
+        }
+    }
 }

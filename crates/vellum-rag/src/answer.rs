@@ -156,7 +156,9 @@ async fn choose_sentences(
     let texts = extract::texts(hits, &candidates);
     let embeddings = app.embedder.embed(&texts, TextKind::Query).await?;
     let by_text = texts.iter().map(String::as_str).zip(&embeddings).collect();
-    Ok(extract::choose(question, hits, &candidates, &by_text))
+    // Vectors of a language that the model does not know say nothing about an answer.
+    let knows = app.embedder.info().knows(search::known_language(&collection));
+    Ok(extract::choose(knows.then_some(question), hits, &candidates, &by_text))
 }
 
 fn cite(hits: &[Hit], choices: &[Choice]) -> Vec<Citation> {

@@ -1,5 +1,6 @@
 //! Everything the product needs from the world, gathered by the composition root.
 
+use crate::fuse::Fusion;
 use crate::jobs::Jobs;
 use std::sync::Arc;
 use vellum_core::collection::{IndexSettings, SplitterSettings};
@@ -54,6 +55,8 @@ pub struct IngestSettings {
 pub struct RetrievalSettings {
     /// Results asked of each leg, >= 1.
     pub leg_limit: usize,
+    /// How the legs are fused.
+    pub fusion: Fusion,
     /// Weight of the dense leg in fusion, >= 0.
     pub dense_weight: f32,
     /// Weight of the sparse leg in fusion, >= 0.
@@ -74,6 +77,7 @@ impl Default for Settings {
             },
             retrieval: RetrievalSettings {
                 leg_limit: 100,
+                fusion: Fusion::Score,
                 dense_weight: 1.0,
                 sparse_weight: 1.0,
                 mmr_lambda: 0.8,

@@ -37,6 +37,9 @@ const W_PASSAGE: f32 = 0.20;
 const W_WORDS: f32 = 0.20;
 /// Weight of the share of the question that the whole passage covers.
 const W_PASSAGE_WORDS: f32 = 0.15;
+/// Below this score nothing is an answer where only words count, because the embedder does not know the
+/// language: about half of what the question tells must be there.
+const REFUSE_WORDS_BELOW: f32 = 0.5;
 /// Below this score nothing is an answer. Chosen by hand on the handbook questions (see `eval/handbook`), a
 /// compromise: higher refuses more of what nothing answers and more of what something does.
 const REFUSE_BELOW: f32 = 0.38;
@@ -76,9 +79,12 @@ pub fn candidates(question: &str, hits: &[Hit], analyser: &Analyser) -> Vec<Cand
         let surroundings = terms_around(hit, analyser);
         let passage_coverage = weights.covered(&analyser.terms(text));
         let mut before = None;
-        for unit in units::units(text) {
+        let units = units::units(text);
+        for (at, unit) in units.iter().enumerate() {
             let sentence = &text[unit.span.start..unit.span.end];
-            if can_answer(sentence, hit) {
+            let ends_block = units.get(at + 1).is_none_or(|next| next.starts_block);
+            let is_line = unit.starts_block && ends_block && unit.kind == UnitKind::Sentence;
+            if can_answer(sentence, hit) && !(is_line && reads_as_heading(sentence)) {
                 let mut terms = analyser.terms(sentence);
                 terms.extend(surroundings.iter().cloned());
                 let coverage = weights.covered(&terms);
@@ -121,6 +127,14 @@ fn can_answer(sentence: &str, hit: &Hit) -> bool {
         || sentence.chars().any(char::is_uppercase) && !sentence.chars().any(char::is_lowercase);
     let is_dense = sentence.chars().any(|c| ('\u{3040}'..='\u{9fff}').contains(&c));
     (words >= MIN_WORDS || is_dense) && !is_heading && !sentence.ends_with(['?', '？'])
+}
+
+/// Whether a line that is a paragraph of its own is a heading: short, and neither a sentence nor a statement
+/// of the form `name: value`.
+fn reads_as_heading(line: &str) -> bool {
+    const MAX_WORDS: usize = 9;
+    let ends = ['.', '!', ';', ':', ')', '"', '”', '。', '…'];
+    line.split_whitespace().count() <= MAX_WORDS && !line.ends_with(ends) && !line.contains(": ")
 }
 
 /// Terms that hold for every sentence of a passage: its title, headings and file name.
@@ -170,9 +184,10 @@ pub fn texts(hits: &[Hit], candidates: &[Candidate]) -> Vec<String> {
 
 /// Returns the sentences that answer, best first; empty when none is good enough.
 ///
-/// `embeddings` are those of [`texts`], by text. O(candidates * dim).
+/// `embeddings` are those of [`texts`], by text; without a `question` vector only words count.
+/// O(candidates * dim).
 pub fn choose(
-    question: &Embedding,
+    question: Option<&Embedding>,
     hits: &[Hit],
     candidates: &[Candidate],
     embeddings: &HashMap<&str, &Embedding>,
@@ -180,14 +195,21 @@ pub fn choose(
     let embedding = |hit: usize, span: Span| {
         embeddings.get(&hits[hit].chunk.text[span.start..span.end]).copied()
     };
-    let cosine = |vector: Option<&Embedding>| vector.map_or(0.0, |vector| vector.cosine(question));
+    let cosine = |vector: Option<&Embedding>| match (vector, question) {
+        (Some(vector), Some(question)) => vector.cosine(question),
+        _ => 0.0,
+    };
+    let least = if question.is_some() { REFUSE_BELOW } else { REFUSE_WORDS_BELOW };
     let score = |candidate: &Candidate| {
+        let words = W_WORDS * candidate.coverage + W_PASSAGE_WORDS * candidate.passage_coverage;
+        if question.is_none() {
+            return words / (W_WORDS + W_PASSAGE_WORDS);
+        }
         let before = candidate.before.and_then(|span| embedding(candidate.hit, span));
         W_SENTENCE * cosine(embedding(candidate.hit, candidate.span))
             + W_BEFORE * cosine(before)
             + W_PASSAGE * cosine(hits[candidate.hit].dense.as_ref())
-            + W_WORDS * candidate.coverage
-            + W_PASSAGE_WORDS * candidate.passage_coverage
+            + words
     };
     let mut order: Vec<(&Candidate, f32)> = candidates.iter().map(|c| (c, score(c))).collect();
     // A stable sort: among equals the better passage.
@@ -196,7 +218,7 @@ pub fn choose(
     let mut choices = Vec::new();
     let Some(&(_, best)) = order.first() else { return choices };
     for (candidate, score) in order {
-        if score < REFUSE_BELOW.max(best * NEAR_BEST) || choices.len() == MAX_SENTENCES {
+        if score < least.max(best * NEAR_BEST) || choices.len() == MAX_SENTENCES {
             break;
         }
         let Some(vector) = embedding(candidate.hit, candidate.span) else { continue };
@@ -255,6 +277,18 @@ fn table_header(text: &str, row: Span) -> Option<Vec<&str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headings_are_told_from_answers() {
+        for heading in ["2. End of the TW-210", "Paid leave", "What to do in an emergency"] {
+            assert!(reads_as_heading(heading), "{heading}");
+        }
+        for answer in
+            ["Call 4900.", "Monday to Monday: +44 1539 555 0177", "It costs (net) 12 EUR)"]
+        {
+            assert!(!reads_as_heading(answer), "{answer}");
+        }
+    }
 
     #[test]
     fn rows_are_read_with_their_header() {

@@ -1,11 +1,11 @@
 //! Retrieval: embed the query, search one leg per index, fuse.
 //!
 //! Steps: dense vector and BM25 terms of the query -> both legs at once, the pass's filter inside each ->
-//! reciprocal rank fusion -> chunks of the best. Evaluation, answers and the API all call [`search`].
+//! fusion -> chunks of the best. Evaluation, answers and the API all call [`search`].
 
 use crate::app::App;
 use crate::bm25::{self, Analyser};
-use crate::fuse::reciprocal_rank;
+use crate::fuse;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,6 +22,11 @@ use vellum_core::{Error, ErrorKind, Result};
 pub const MAX_QUERY_BYTES: usize = 16 << 10;
 /// Most results of one search.
 pub const MAX_TOP_K: usize = 1_000;
+
+/// Share of its weight that the dense leg keeps where the embedder was not trained on the collection's
+/// language. On XQuAD in German, Spanish, Chinese and Arabic a tenth is never below the sparse leg alone, while
+/// the full weight costs 0.1 to 0.6 nDCG@10.
+const UNKNOWN_SHARE: f32 = 0.11;
 
 /// Which legs are searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -70,7 +75,7 @@ pub struct StageScores {
     pub dense: Option<f32>,
     /// BM25.
     pub sparse: Option<f32>,
-    /// Reciprocal rank fusion.
+    /// Both legs fused, see [`fuse::Fusion`].
     pub fused: Option<f32>,
 }
 
@@ -131,7 +136,7 @@ pub async fn search(
     watch.lap("embed");
     let legs = search_legs(app, pass, request, &vectors).await?;
     watch.lap("search");
-    let mut ranked = fuse(app, request.mode, &legs);
+    let mut ranked = fuse_legs(app, request.mode, &legs, known_language(&collection));
     ranked.truncate(request.top_k);
     watch.lap("fuse");
     let hits = fetch(app, pass, &ranked, with_vectors).await?;
@@ -188,6 +193,12 @@ pub(crate) fn analyser_language(collection: &Collection) -> Option<&str> {
     }
 }
 
+/// Returns the language that most of the collection is in; `None` while that is not known.
+pub(crate) fn known_language(collection: &Collection) -> Option<&str> {
+    let settled = collection.sparse.as_ref().and_then(|sparse| sparse.language.as_deref());
+    settled.or(collection.language.as_deref())
+}
+
 /// Analyser of a collection whose language is not settled yet.
 pub(crate) const PROVISIONAL_LANGUAGE: &str = "en";
 
@@ -227,7 +238,8 @@ async fn search_legs(
     Ok(Legs { dense, sparse })
 }
 
-fn fuse(app: &App, mode: Mode, legs: &Legs) -> Vec<Ranked> {
+/// Fuses the legs for a collection in `language`.
+fn fuse_legs(app: &App, mode: Mode, legs: &Legs, language: Option<&str>) -> Vec<Ranked> {
     let by_id = |leg: &[ScoredId]| leg.iter().map(|s| (s.id, s.score)).collect::<HashMap<_, _>>();
     let (dense, sparse) = (by_id(&legs.dense), by_id(&legs.sparse));
     let scores = |id: &ChunkId, fused| StageScores {
@@ -244,16 +256,16 @@ fn fuse(app: &App, mode: Mode, legs: &Legs) -> Vec<Ranked> {
         Mode::Dense => single(&legs.dense),
         Mode::Sparse => single(&legs.sparse),
         Mode::Hybrid => {
-            let ids = |leg: &[ScoredId]| leg.iter().map(|s| s.id).collect::<Vec<_>>();
-            let (dense_ids, sparse_ids) = (ids(&legs.dense), ids(&legs.sparse));
             let weights = &app.settings.retrieval;
-            reciprocal_rank([
-                (weights.dense_weight, &dense_ids[..]),
-                (weights.sparse_weight, &sparse_ids[..]),
-            ])
-            .into_iter()
-            .map(|(id, score)| Ranked { id, score, scores: scores(&id, Some(score)) })
-            .collect()
+            let dense_share = if app.embedder.info().knows(language) { 1.0 } else { UNKNOWN_SHARE };
+            let lists = [
+                (weights.dense_weight * dense_share, &legs.dense[..]),
+                (weights.sparse_weight, &legs.sparse[..]),
+            ];
+            fuse::fuse(weights.fusion, &lists)
+                .into_iter()
+                .map(|(id, score)| Ranked { id, score, scores: scores(&id, Some(score)) })
+                .collect()
         }
     }
 }

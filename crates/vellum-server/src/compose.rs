@@ -96,6 +96,7 @@ pub fn settings(config: &Config) -> Settings {
         },
         retrieval: RetrievalSettings {
             leg_limit: config.retrieval.leg_limit,
+            fusion: config.retrieval.fusion,
             dense_weight: config.retrieval.dense_weight,
             sparse_weight: config.retrieval.sparse_weight,
             mmr_lambda: config.retrieval.mmr_lambda,

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use vellum_core::{Error, ErrorKind, Result};
+use vellum_rag::fuse::Fusion;
 
 /// The reference file: every setting with its default and its explanation.
 pub const REFERENCE: &str = include_str!("reference.toml");
@@ -85,6 +86,7 @@ pub struct Ingest {
 #[expect(missing_docs, reason = "the reference file documents every setting")]
 pub struct Retrieval {
     pub leg_limit: usize,
+    pub fusion: Fusion,
     pub dense_weight: f32,
     pub sparse_weight: f32,
     pub mmr_lambda: f32,

@@ -15,6 +15,16 @@ pub struct EmbedderInfo {
     pub dim: usize,
     /// Longest text in tokens, special tokens included; what is beyond is cut off.
     pub max_tokens: usize,
+    /// ISO 639-1 codes of the languages it was trained on; empty when that is not known.
+    pub languages: Vec<String>,
+}
+
+impl EmbedderInfo {
+    /// Returns whether its vectors mean something for text in `language`; yes when either is unknown.
+    pub fn knows(&self, language: Option<&str>) -> bool {
+        let known = |language: &str| self.languages.iter().any(|known| known == language);
+        self.languages.is_empty() || language.is_none_or(known)
+    }
 }
 
 /// Which side of a search a text stands on. Decides prefixes of some models, and the lane: queries

@@ -30,6 +30,7 @@ impl HashEmbedder {
         let info = EmbedderInfo {
             name: "hash".into(),
             digest: format!("hash-{}-{max_tokens}", Self::DIM),
+            languages: Vec::new(),
             dim: Self::DIM,
             max_tokens,
         };

@@ -176,7 +176,7 @@ pub struct Scores {
     pub dense: Option<f32>,
     /// BM25.
     pub sparse: Option<f32>,
-    /// Reciprocal rank fusion.
+    /// Both legs fused, 0 to 1 by score.
     pub fused: Option<f32>,
     /// Reranker.
     pub rerank: Option<f32>,

@@ -30,8 +30,13 @@ pub(crate) struct Spy {
 
 impl Spy {
     pub(crate) fn new() -> Arc<Self> {
-        let info =
-            EmbedderInfo { name: "spy".into(), digest: "spy".into(), dim: 2, max_tokens: 16 };
+        let info = EmbedderInfo {
+            name: "spy".into(),
+            digest: "spy".into(),
+            dim: 2,
+            max_tokens: 16,
+            languages: Vec::new(),
+        };
         Arc::new(Self { calls: AtomicU64::new(0), info })
     }
 

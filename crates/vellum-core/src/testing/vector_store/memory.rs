@@ -66,7 +66,7 @@ impl MemoryVectorStore {
         let mut collections = self.lock();
         let stored = collections.get_mut(pass.collection()).ok_or_else(|| {
             let name = pass.collection();
-            Error::new(ErrorKind::NotFound, format!("there is no vector store for `{name}`"))
+            Error::new(ErrorKind::NotFound, format!("nothing was indexed in `{name}` yet"))
         })?;
         act(stored)
     }
