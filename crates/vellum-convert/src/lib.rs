@@ -117,6 +117,7 @@ pub fn convert_parts(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) 
     if content.len() > settings.max_bytes {
         return Err(too_large(content.len(), settings));
     }
+    embedded::begin(content.len(), settings);
     let unreadable = |error| Error::io("read the file", error);
     let head = content.read_at(0, detect::HEAD).map_err(unreadable)?;
     let mut has_text = false;
