@@ -139,7 +139,7 @@ pub fn convert_parts(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) 
             }
         }
         Kind::Ole => outlook::convert(input, settings, &mut emit)?,
-        Kind::Rtf => emit(rtf::convert(&content.to_bytes().map_err(unreadable)?)?)?,
+        Kind::Rtf => emit(rtf::convert(content)?)?,
         Kind::Text(Format::Email, ..) => email::convert(input, settings, &mut emit)?,
         Kind::Text(Format::Text | Format::Code, encoding, mark) if content.len() >= LARGE_FROM => {
             large::convert(content, encoding, mark as u64, &mut emit)?;
