@@ -144,6 +144,14 @@ pub fn convert_parts(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) 
         Kind::Text(Format::Text | Format::Code, encoding, mark) if content.len() >= LARGE_FROM => {
             large::convert(content, encoding, mark as u64, &mut emit)?;
         }
+        Kind::Text(Format::Csv, encoding, mark) => {
+            csv::convert(content, encoding, mark as u64, &mut emit)?;
+        }
+        Kind::Text(Format::Json, encoding, mark)
+            if content.len() >= LARGE_FROM && json::is_lines(&head_text(&head, encoding, mark)) =>
+        {
+            json::convert_lines(content, encoding, mark as u64, settings, &mut emit)?;
+        }
         Kind::Text(format, ..) => {
             if content.len() > settings.max_text_bytes as u64 * 2 {
                 return Err(too_much_text(settings));
@@ -155,9 +163,8 @@ pub fn convert_parts(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) 
             let document = match format {
                 Format::Markdown => markdown::convert(&text),
                 Format::Html => html::convert(&text),
-                Format::Csv => csv::convert(&input.name, &text)?,
-                Format::Json => json::convert(&input.name, &text)?,
-                Format::Code => code::convert(&input.name, &text)?,
+                Format::Json => json::convert(&text, settings)?,
+                Format::Code => code::convert(&input.name, &text),
                 _ => text::convert(&text),
             };
             if document.text.len() > settings.max_text_bytes {
@@ -169,6 +176,11 @@ pub fn convert_parts(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) 
         }
     }
     if has_text { Ok(()) } else { Err(rejected("the file holds no text")) }
+}
+
+/// Returns the text of the first bytes of a file.
+fn head_text(head: &[u8], encoding: &'static encoding_rs::Encoding, mark: usize) -> String {
+    encoding.decode_without_bom_handling(&head[mark.min(head.len())..]).0.into_owned()
 }
 
 pub(crate) fn too_large(n_bytes: u64, settings: &Settings) -> vellum_core::Error {
