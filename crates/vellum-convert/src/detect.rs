@@ -141,7 +141,8 @@ fn opens_as_message(text: &str, extension: &str) -> bool {
         "x-received",
     ];
     let is_other = matches!(extension, "yaml" | "yml" | "ini" | "properties" | "cfg" | "md");
-    let (mut n_carried, mut is_from, mut is_about, mut n_known) = (0, false, false, 0);
+    let (mut n_headers, mut n_carried, mut n_known) = (0, 0, 0);
+    let (mut is_from, mut is_about) = (false, false);
     let text = text.trim_start();
     for (n, line) in text.lines().enumerate() {
         if line.starts_with([' ', '\t']) && n > 0 {
@@ -161,6 +162,7 @@ fn opens_as_message(text: &str, extension: &str) -> bool {
             break;
         }
         let name = name.to_ascii_lowercase();
+        n_headers += 1;
         n_carried += usize::from(CARRIED.contains(&name.as_str()));
         is_from |= name == "from";
         is_about |= matches!(name.as_str(), "subject" | "to" | "date");
@@ -168,7 +170,7 @@ fn opens_as_message(text: &str, extension: &str) -> bool {
             usize::from(matches!(&*name, "from" | "to" | "cc" | "subject" | "date" | "sent"));
     }
     let is_read = is_from && is_about && n_known >= 3 && !is_other;
-    n_carried >= 2 || is_read || (extension == "eml" && (n_carried + n_known > 0))
+    n_carried >= 2 || is_read || (extension == "eml" && n_headers > 0)
 }
 
 /// Returns whether every line of `text` is a record of several cells; the name says nothing of it.

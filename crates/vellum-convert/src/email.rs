@@ -26,6 +26,7 @@ use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 use mail_parser::{
     Address, DateTime, Encoding, Message, MessageParser, MessagePart, MimeHeaders, PartType,
 };
+use std::borrow::Cow;
 use std::collections::HashSet;
 use vellum_core::document::{Document, Format};
 use vellum_core::ids::ContentHash;
@@ -97,15 +98,20 @@ fn messages(bytes: &[u8]) -> Vec<&[u8]> {
 
 fn read(bytes: &[u8], settings: &Settings, emit: Emit<'_>) -> Result<()> {
     check_shape(bytes)?;
+    let bytes = &*with_readable_head(bytes);
     let message = MessageParser::default()
         .parse(bytes)
         .ok_or_else(|| rejected("the e-mail has no headers"))?;
     let mut seen = HashSet::new();
     let letter = letter(&message, settings, &mut seen);
     emit(letter.document(Format::Email))?;
+    let alternatives = alternatives(&message);
     let mut unread = Unread::default();
     for &id in message.attachments.iter().take(MAX_PARTS) {
         let Some(part) = message.part(id) else { continue };
+        if alternatives.contains(&id) && part.attachment_name().is_none() && !is_calendar(part) {
+            continue;
+        }
         let Some((name, content)) = attachment(&message, part) else { continue };
         // The same invitation is often both an alternative and an attachment.
         if !seen.insert(ContentHash::of(&content)) {
@@ -127,6 +133,22 @@ fn read(bytes: &[u8], settings: &Settings, emit: Emit<'_>) -> Result<()> {
         }
     }
     unread.note(Format::Email).map_or(Ok(()), emit)
+}
+
+/// Returns `bytes` with headers in UTF-8, where they hold characters of another set as they are.
+fn with_readable_head(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let mut end = 0;
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        if line.trim_ascii().is_empty() {
+            break;
+        }
+        end += line.len();
+    }
+    let (head, rest) = bytes.split_at(end);
+    match decode::decode(head) {
+        Some(text) if str::from_utf8(head).is_err() => [text.as_bytes(), rest].concat().into(),
+        _ => bytes.into(),
+    }
 }
 
 /// Refuses what would cost the parser more than it is worth.
@@ -268,6 +290,15 @@ fn attachment(message: &Message<'_>, part: &MessagePart<'_>) -> Option<(String, 
         }
         PartType::Multipart(_) => None,
     }
+}
+
+/// Returns the parts that say in another form what the text says.
+fn alternatives(message: &Message<'_>) -> HashSet<u32> {
+    let of = |part: &MessagePart<'_>| match &part.body {
+        PartType::Multipart(ids) if is_type(part, "multipart", &["alternative"]) => ids.clone(),
+        _ => Vec::new(),
+    };
+    message.parts.iter().flat_map(of).collect()
 }
 
 fn is_type(part: &MessagePart<'_>, kind: &str, subtypes: &[&str]) -> bool {

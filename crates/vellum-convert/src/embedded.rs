@@ -30,7 +30,7 @@ const MAX_NAMED: usize = 100;
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// None when more was unpacked than may be.
-    static LEFT: Cell<Option<u64>> = const { Cell::new(None) };
+    static LEFT: Cell<Option<u64>> = const { Cell::new(Some(FREE_BYTES)) };
 }
 
 /// Sets what the outermost file may unfold to; does nothing inside it.

@@ -103,9 +103,19 @@ fn letter(
 ) -> Result<Letter> {
     let mut of = |id| properties.text(file, id, encoding).map(|text| clean(&text));
     let subject = of(id::SUBJECT)?;
-    let address = of(id::SENDER_SMTP)?;
-    let address = if address.is_empty() { of(id::SENDER_ADDRESS)? } else { address };
-    let from = person(&of(id::SENDER_NAME)?, &address);
+    let from = {
+        // A draft has no sender yet, a message on behalf of somebody has two.
+        let [name, smtp, address] =
+            [id::SENDER_NAME, id::SENDER_SMTP, id::SENDER_ADDRESS].map(&mut of);
+        let sender = person(&name?, &best(smtp?, address?));
+        if sender.is_empty() {
+            let [name, smtp, address] =
+                [id::BEHALF_NAME, id::BEHALF_SMTP, id::BEHALF_ADDRESS].map(&mut of);
+            person(&name?, &best(smtp?, address?))
+        } else {
+            sender
+        }
+    };
     let class = of(id::MESSAGE_CLASS)?.to_lowercase();
     let message_id = of(id::MESSAGE_ID)?;
     let shown = [of(id::DISPLAY_TO)?, of(id::DISPLAY_CC)?];
@@ -180,7 +190,7 @@ fn recipients(
         let properties = Properties::of_part(file, name)?;
         let mut of = |id| properties.text(file, id, encoding).map(|text| clean(&text));
         let (name, smtp) = (of(id::DISPLAY_NAME)?, of(id::SMTP_ADDRESS)?);
-        let address = if smtp.is_empty() { of(id::EMAIL_ADDRESS)? } else { smtp };
+        let address = best(smtp, of(id::EMAIL_ADDRESS)?);
         let list = match properties.number(id::RECIPIENT_TYPE) {
             Some(2) => &mut lists[1],
             Some(3) => continue,
@@ -253,6 +263,10 @@ fn storages(file: &File, at: &str, prefix: &str) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+fn best(smtp: String, address: String) -> String {
+    if smtp.is_empty() { address } else { smtp }
 }
 
 /// Returns a name with its address; addresses of the directory (`/O=...`) mean nothing outside.

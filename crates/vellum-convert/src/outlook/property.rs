@@ -15,6 +15,8 @@ pub(super) mod id {
     pub(crate) const MESSAGE_CLASS: u16 = 0x001a;
     pub(crate) const SUBJECT: u16 = 0x0037;
     pub(crate) const SUBMIT_TIME: u16 = 0x0039;
+    pub(crate) const BEHALF_NAME: u16 = 0x0042;
+    pub(crate) const BEHALF_ADDRESS: u16 = 0x0065;
     pub(crate) const RECIPIENT_TYPE: u16 = 0x0c15;
     pub(crate) const SENDER_NAME: u16 = 0x0c1a;
     pub(crate) const SENDER_ADDRESS: u16 = 0x0c1f;
@@ -36,6 +38,7 @@ pub(super) mod id {
     pub(crate) const INTERNET_CODE_PAGE: u16 = 0x3fde;
     pub(crate) const MESSAGE_CODE_PAGE: u16 = 0x3ffd;
     pub(crate) const SENDER_SMTP: u16 = 0x5d01;
+    pub(crate) const BEHALF_SMTP: u16 = 0x5d02;
     pub(crate) const IS_HIDDEN: u16 = 0x7ffe;
 }
 

@@ -69,6 +69,14 @@ fn odd_messages() {
         b"Subject: =?utf-8?B?w4Q=?= =?iso-8859-1?Q?=D6?=\nContent-Type: text/plain; charset=gb2312\n\n\xc4\xe3\xba\xc3",
         "ÄÖ\n\n你好",
     );
+    // Headers of eight bits.
+    check(b"Subject: Die Fr\xf6sche und die M\xfchle\n\nx", "Die Frösche und die Mühle\n\nx");
+    // Another form of the text is no attachment.
+    check(
+        b"Subject: x\nContent-Type: multipart/alternative; boundary=b\n\n--b\n\nplain\n--b\n\
+          Content-Type: text/enriched\n\n<bold>plain</bold>\n--b--\n",
+        "x\n\nplain",
+    );
     // The text is in the HTML alone.
     check(
         b"Subject: x\nContent-Type: text/html\n\n<table><tr><td>a<td>b</table><style>no</style>",
