@@ -11,6 +11,8 @@ use vellum_core::document::{Document, Format, Section, SectionKind, Span};
 
 /// Longest line that is kept in a script or style sheet, in bytes; beyond it is what a program packed.
 const MAX_LINE: usize = 4 << 10;
+/// Languages whose files programs pack into few lines.
+const PACKED: &[&str] = &["JavaScript", "TypeScript", "CSS"];
 /// Longest heading, in bytes.
 const MAX_TITLE: usize = 120;
 
@@ -115,12 +117,17 @@ pub(crate) fn is_code(name: &str, text: &str) -> bool {
     language(name, text).is_some()
 }
 
+/// Returns whether lines of this file may be what a program packed; then it is read as a whole.
+pub(crate) fn may_be_packed(name: &str) -> bool {
+    language(name, "").is_some_and(|(language, _)| PACKED.contains(&language))
+}
+
 /// Returns the document of `source`, which is called `name`.
 pub(crate) fn convert(name: &str, source: &str) -> Document {
     let found = language(name, source);
     let language = found.map_or("", |(language, _)| language);
     let source = characters(source);
-    let is_packed = matches!(language, "JavaScript" | "TypeScript" | "CSS");
+    let is_packed = PACKED.contains(&language);
     let mut builder = TextBuilder::default();
     for line in source.split('\n') {
         if is_packed && line.len() > MAX_LINE {

@@ -114,6 +114,8 @@ fn text_format(name: &str, text: &str) -> Format {
         _ if is_markdown => Format::Markdown,
         "html" | "htm" | "xhtml" if has_tag(window) => Format::Html,
         "csv" | "tsv" | "tab" | "psv" if csv::sniff(window).is_some() => Format::Csv,
+        // A header row that is longer than what is looked at.
+        "csv" | "tsv" if window.len() < text.len() && !window.contains('\n') => Format::Csv,
         "json" | "jsonl" | "ndjson" | "geojson" if window.trim_start().starts_with(['{', '[']) => {
             Format::Json
         }

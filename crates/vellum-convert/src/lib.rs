@@ -141,7 +141,10 @@ pub fn convert_parts(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) 
         Kind::Ole => outlook::convert(input, settings, &mut emit)?,
         Kind::Rtf => emit(rtf::convert(content)?)?,
         Kind::Text(Format::Email, ..) => email::convert(input, settings, &mut emit)?,
-        Kind::Text(Format::Text | Format::Code, encoding, mark) if content.len() >= LARGE_FROM => {
+        Kind::Text(format @ (Format::Text | Format::Code), encoding, mark)
+            if content.len() >= LARGE_FROM
+                && !(format == Format::Code && code::may_be_packed(&input.name)) =>
+        {
             large::convert(content, encoding, mark as u64, &mut emit)?;
         }
         Kind::Text(Format::Csv, encoding, mark) => {

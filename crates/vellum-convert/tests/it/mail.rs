@@ -130,6 +130,17 @@ fn an_outlook_message() {
 }
 
 #[test]
+fn an_outlook_message_of_html_in_rich_text() {
+    let document = run("a.msg", &data("rtf-html.msg")).unwrap();
+    assert_eq!(
+        document.text,
+        "test\n\nFrom: Account Testing <account-testing7777@protonmail.com>\n\
+         To: application-testing@outlook.com\nDate: 2021-03-14 04:03 UTC\n\ntest\n\n\
+         Sent with ProtonMail Secure Email."
+    );
+}
+
+#[test]
 fn other_compound_files_are_named() {
     check_rejected("a.docx", &data("locked.docx"), "the file is password-protected");
     check_rejected(
@@ -250,4 +261,18 @@ fn rich_text_of_two_programs() {
     assert_eq!(word.text, pandoc.text);
     assert_eq!(headings(&word), ["1 Staff handbook", "1 Leave", "1 Travel", "2 Hotels"]);
     assert_eq!(word.metadata["author"], "People team");
+}
+
+#[test]
+fn large_files_are_what_small_ones_are() {
+    let document = run("a.min.js", "f(x);".repeat(1 << 20).as_bytes()).unwrap();
+    assert!(document.text.len() < 5000, "{}", document.text.len());
+    let header: Vec<String> = (0..3000).map(|n| format!("column {n}")).collect();
+    let document =
+        run("a.csv", format!("{}\n1,2\n{}\n", header.join(","), "3,".repeat(2999)).as_bytes());
+    assert_eq!(document.unwrap().format, Format::Text);
+    let rows = format!("{}\n", "3,".repeat(2999)).repeat(5);
+    let document = run("a.csv", format!("{}\n{rows}", header.join(",")).as_bytes()).unwrap();
+    assert_eq!(document.format, Format::Csv);
+    assert!(document.text.starts_with("| column 0 | column 1 |"));
 }

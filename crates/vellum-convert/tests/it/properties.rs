@@ -138,6 +138,7 @@ const FILES: &[&str] = &[
     "locked.docx",
     "papers.zip",
     "reply.eml",
+    "rtf-html.msg",
 ];
 
 fn check(name: &str, bytes: Vec<u8>) {
