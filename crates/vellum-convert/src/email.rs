@@ -20,7 +20,7 @@ pub(crate) use letter::{Letter, PGP_NOTE, SMIME_NOTE};
 use crate::clean::{characters, collapsed};
 use crate::detect::rejected;
 use crate::embedded::{self, Unread};
-use crate::{Emit, Settings, decode, html, text};
+use crate::{Emit, Settings, decode, html, text, too_much_text};
 use mail_parser::decoders::base64::base64_decode;
 use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 use mail_parser::{
@@ -103,7 +103,10 @@ fn read(bytes: &[u8], settings: &Settings, emit: Emit<'_>) -> Result<()> {
         .parse(bytes)
         .ok_or_else(|| rejected("the e-mail has no headers"))?;
     let mut seen = HashSet::new();
-    let letter = letter(&message, settings, &mut seen);
+    let letter = letter(&message, &mut seen);
+    if letter.n_bytes() > settings.max_text_bytes {
+        return Err(too_much_text(settings));
+    }
     emit(letter.document(Format::Email))?;
     let alternatives = alternatives(&message);
     let mut unread = Unread::default();
@@ -171,7 +174,7 @@ fn check_shape(bytes: &[u8]) -> Result<()> {
 }
 
 /// Returns headers and text; adds the parts that were read to `seen`.
-fn letter(message: &Message<'_>, settings: &Settings, seen: &mut HashSet<ContentHash>) -> Letter {
+fn letter(message: &Message<'_>, seen: &mut HashSet<ContentHash>) -> Letter {
     let date = message.date().filter(|date| date.is_valid());
     let mut letter = Letter {
         subject: message.subject().map(clean).unwrap_or_default(),
@@ -194,7 +197,6 @@ fn letter(message: &Message<'_>, settings: &Settings, seen: &mut HashSet<Content
             letter.notes.push(SMIME_NOTE);
         }
     }
-    letter.limit(settings.max_text_bytes);
     letter
 }
 

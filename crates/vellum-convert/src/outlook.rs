@@ -16,7 +16,7 @@ use crate::email::{Letter, SMIME_NOTE};
 use crate::embedded::{self, Unread};
 use crate::io::ContentReader;
 use crate::rtf::charset;
-use crate::{Emit, Settings, decode, html, rtf, sheet, text};
+use crate::{Emit, Settings, decode, html, rtf, sheet, text, too_much_text};
 use cfb::CompoundFile;
 use encoding_rs::{Encoding, WINDOWS_1252};
 use property::{Properties, id};
@@ -137,7 +137,9 @@ fn letter(
     if let Some(body) = body(file, properties, encoding)? {
         letter.add(body);
     }
-    letter.limit(settings.max_text_bytes);
+    if letter.n_bytes() > settings.max_text_bytes {
+        return Err(too_much_text(settings));
+    }
     Ok(letter)
 }
 

@@ -39,17 +39,9 @@ impl Letter {
         }
     }
 
-    /// Cuts the text to `n_bytes`.
-    pub(crate) fn limit(&mut self, n_bytes: usize) {
-        let Some(body) = self.body.as_mut().filter(|body| body.text.len() > n_bytes) else {
-            return;
-        };
-        body.text.truncate(body.text.floor_char_boundary(n_bytes));
-        let end = body.text.len();
-        body.sections.retain(|section| section.span.start < end);
-        for section in &mut body.sections {
-            section.span.end = section.span.end.min(end);
-        }
+    /// Returns the length of the text, in bytes.
+    pub(crate) fn n_bytes(&self) -> usize {
+        self.body.as_ref().map_or(0, |body| body.text.len())
     }
 
     /// Returns the message as a document in `format`.

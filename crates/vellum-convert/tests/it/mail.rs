@@ -164,7 +164,7 @@ fn an_archive() {
     );
 }
 
-/// Returns an archive of these members, as a program with its eyes shut writes it.
+/// Returns an archive of these members.
 fn zip(members: &[(String, Vec<u8>)]) -> Vec<u8> {
     use std::io::Write;
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
@@ -275,4 +275,13 @@ fn large_files_are_what_small_ones_are() {
     let document = run("a.csv", format!("{}\n{rows}", header.join(",")).as_bytes()).unwrap();
     assert_eq!(document.format, Format::Csv);
     assert!(document.text.starts_with("| column 0 | column 1 |"));
+}
+
+#[test]
+fn a_message_of_too_much_text() {
+    let settings = vellum_convert::Settings { max_text_bytes: 1000, ..Default::default() };
+    let content = format!("Subject: x\n\n{}", "words ".repeat(500)).into_bytes().into();
+    let input = vellum_core::ports::ConvertInput { name: "a.eml".into(), content };
+    let error = vellum_convert::convert(&input, &settings).unwrap_err();
+    assert!(error.message().starts_with("the file holds too much text"), "{}", error.message());
 }
