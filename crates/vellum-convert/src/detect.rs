@@ -1,10 +1,11 @@
 //! Which format the content is.
 //!
-//! Content decides: magic numbers first, then whether it decodes as text, then how the text opens. The
-//! file name only breaks the tie between Markdown, HTML and plain text, which content alone
-//! cannot tell apart with certainty. Known binary formats are named in the rejection.
+//! Content decides: magic numbers first, then whether it decodes as text, then how the text opens: as HTML,
+//! as the head of a message, as JSON, as a script. The file name only breaks the tie between formats which
+//! content alone cannot tell apart with certainty: Markdown, tables, source code and
+//! plain text. Known binary formats are named in the rejection.
 
-use crate::decode;
+use crate::{code, csv, decode, json};
 use encoding_rs::Encoding;
 use vellum_core::document::Format;
 use vellum_core::{Error, ErrorKind, Result};
@@ -98,16 +99,86 @@ fn is_markup(head: &[u8]) -> bool {
 fn text_format(name: &str, text: &str) -> Format {
     let window = &text[..text.floor_char_boundary(TEXT_WINDOW)];
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    let extension = extension.as_deref().unwrap_or_default();
     if opens_as_html(window) {
         return Format::Html;
     }
-    match extension.as_deref() {
-        Some("md" | "markdown" | "mdown" | "mkd" | "mdx") => Format::Markdown,
-        Some("html" | "htm" | "xhtml") if has_tag(window) => Format::Html,
-        Some("txt" | "text" | "log") => Format::Text,
+    if opens_as_message(window, extension) {
+        return Format::Email;
+    }
+    let is_markdown = matches!(extension, "md" | "markdown" | "mdown" | "mkd" | "mdx");
+    if !is_markdown && json::opens_as_json(window) {
+        return Format::Json;
+    }
+    match extension {
+        _ if is_markdown => Format::Markdown,
+        "html" | "htm" | "xhtml" if has_tag(window) => Format::Html,
+        "csv" | "tsv" | "tab" | "psv" if csv::sniff(window).is_some() => Format::Csv,
+        // A header row that is longer than what is looked at.
+        "csv" | "tsv" if window.len() < text.len() && !window.contains('\n') => Format::Csv,
+        "json" | "jsonl" | "ndjson" | "geojson" if window.trim_start().starts_with(['{', '[']) => {
+            Format::Json
+        }
+        "csv" | "tsv" | "txt" | "text" | "log" => Format::Text,
+        _ if code::is_code(name, window) => Format::Code,
         _ if reads_as_markdown(window) => Format::Markdown,
+        _ if reads_as_table(window) => Format::Csv,
         _ => Format::Text,
     }
+}
+
+/// Returns whether `text` opens with the headers of a message, or as a mailbox file does.
+///
+/// Notes that begin with `From:` and `Subject:` are messages as well; a list of any other `key: value` is not.
+fn opens_as_message(text: &str, extension: &str) -> bool {
+    const CARRIED: [&str; 9] = [
+        "received",
+        "message-id",
+        "mime-version",
+        "return-path",
+        "delivered-to",
+        "dkim-signature",
+        "x-mailer",
+        "content-transfer-encoding",
+        "x-received",
+    ];
+    let is_other = matches!(extension, "yaml" | "yml" | "ini" | "properties" | "cfg" | "md");
+    let (mut n_headers, mut n_carried, mut n_known) = (0, 0, 0);
+    let (mut is_from, mut is_about) = (false, false);
+    let text = text.trim_start();
+    for (n, line) in text.lines().enumerate() {
+        if line.starts_with([' ', '\t']) && n > 0 {
+            continue;
+        }
+        let Some((name, _)) = line.split_once(':') else {
+            // The first line of a mailbox file names the sender.
+            if n == 0 && line.starts_with("From ") && line.contains(':') {
+                continue;
+            }
+            break;
+        };
+        if n == 0 && name.starts_with("From ") {
+            continue;
+        }
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            break;
+        }
+        let name = name.to_ascii_lowercase();
+        n_headers += 1;
+        n_carried += usize::from(CARRIED.contains(&name.as_str()));
+        is_from |= name == "from";
+        is_about |= matches!(name.as_str(), "subject" | "to" | "date");
+        n_known +=
+            usize::from(matches!(&*name, "from" | "to" | "cc" | "subject" | "date" | "sent"));
+    }
+    let is_read = is_from && is_about && n_known >= 3 && !is_other;
+    n_carried >= 2 || is_read || (extension == "eml" && n_headers > 0)
+}
+
+/// Returns whether every line of `text` is a record of several cells; the name says nothing of it.
+fn reads_as_table(text: &str) -> bool {
+    csv::sniff(text)
+        .is_some_and(|dialect| dialect.is_even && dialect.n_records >= 5 && dialect.n_columns >= 3)
 }
 
 /// Returns whether the first thing after comments and an XML declaration is an HTML root.
@@ -164,7 +235,26 @@ mod tests {
             ("a.md", "just words", Format::Markdown),
             ("a.txt", "# A\n\n[x](y)\n", Format::Text),
             ("README", "# A\n\n[x](y)\n", Format::Markdown),
-            ("script.sh", "# comment\necho hi\n", Format::Text),
+            ("script.sh", "# comment\necho hi\n", Format::Code),
+            ("run", "#!/usr/bin/env python3\nprint(1)\n", Format::Code),
+            ("a.txt", "From: a@b.c\nTo: d@e.f\nSubject: x\n\nbody", Format::Email),
+            ("x", "Received: by a\n\tfor b\nMessage-ID: <c>\n\nbody", Format::Email),
+            ("a.eml", "Subject: x\n\nbody", Format::Email),
+            (
+                "mbox",
+                "From ann Mon Jan  1 00:00:00 2024\nFrom: a\nTo: b\nDate: c\n\nx",
+                Format::Email,
+            ),
+            ("a.yaml", "from: a\nto: b\nsubject: c\n", Format::Code),
+            ("a.txt", "Note: from: here\nTo: do\n", Format::Text),
+            ("a.log", "{\"a\": 1}\n{\"a\": 2}\n", Format::Json),
+            ("a.json", "{ broken", Format::Json),
+            ("a.json", "words", Format::Text),
+            ("notes", "[1] Smith, [2] Jones", Format::Text),
+            ("a.csv", "a,b\n1,2\n", Format::Csv),
+            ("a.csv", "only words\nin here\n", Format::Text),
+            ("table", "a\tb\tc\n1\t2\t3\n1\t2\t3\n1\t2\t3\n1\t2\t3\n", Format::Csv),
+            ("a.rs", "fn main() {}\n", Format::Code),
             ("notes", "- one\n- two\n", Format::Text),
         ];
         for (name, text, expect) in cases {

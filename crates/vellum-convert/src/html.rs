@@ -25,10 +25,18 @@ use vellum_core::document::{Document, Format, SectionKind};
 /// Returns the document that `source` describes.
 pub(crate) fn convert(source: &str) -> Document {
     let source = characters(source);
-    let mut page = run(&source, Furniture::Drop);
-    if page.out.len() == 0 {
-        page = run(&source, Furniture::Keep);
-    }
+    let page = run(&source, Furniture::Drop);
+    document(if page.out.len() == 0 { run(&source, Furniture::Keep) } else { page })
+}
+
+/// Returns the document that `source` describes, which is no page of a site: a chapter of a book, a message.
+///
+/// What is furniture elsewhere is content there: notes stand in asides, signatures in footers.
+pub(crate) fn convert_whole(source: &str) -> Document {
+    document(run(&characters(source), Furniture::Keep))
+}
+
+fn document(page: Render) -> Document {
     let (text, sections) = page.out.finish();
     let first_heading = page.first_heading.or_else(|| {
         sections.iter().find_map(|section| match &section.kind {

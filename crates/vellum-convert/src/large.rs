@@ -1,7 +1,8 @@
 //! Plain text of any size: decoded, cleaned and handed on window by window.
 //!
-//! Only plain text can be read in pieces: Markdown and HTML need their whole. The encoding is told from the
-//! first window. A part ends at an empty line where one is near, else at a line, else between words.
+//! Only plain text, tables and JSON lines can be read in pieces: Markdown and HTML need their whole. The
+//! encoding is told from the first window. A part of plain text ends at an empty line where one is near,
+//! else at a line, else between words.
 
 use crate::detect::rejected;
 use crate::text;
@@ -22,19 +23,9 @@ pub(crate) fn convert(
     skip: u64,
     emit: &mut dyn FnMut(Document) -> Result<()>,
 ) -> Result<()> {
-    let mut decoder = encoding.new_decoder_without_bom_handling();
     let mut pending = String::new();
-    let mut at = skip;
-    let mut noise = crate::decode::Noise::default();
-    loop {
-        let window = content.read_at(at, WINDOW).map_err(|error| Error::io("read", error))?;
-        at += window.len() as u64;
-        let last = at >= content.len();
-        let start = pending.len();
-        decode(&mut decoder, &window, last, &mut pending);
-        if !noise.is_text_with(&pending[start..]) {
-            return Err(rejected("not a text document: it begins as text, then turns binary"));
-        }
+    windows(content, encoding, skip, &mut |window, last| {
+        pending.push_str(window);
         while pending.len() >= WINDOW || (last && !pending.is_empty()) {
             let is_rest = last && pending.len() <= WINDOW;
             let end = if is_rest { pending.len() } else { cut(&pending) };
@@ -44,6 +35,34 @@ pub(crate) fn convert(
                 emit(part)?;
             }
         }
+        Ok(())
+    })
+}
+
+/// Hands the decoded text of `content` to `take` window by window, and whether it is the last one.
+///
+/// # Errors
+/// `Rejected` when it turns out not to be text; the errors of `take`.
+pub(crate) fn windows(
+    content: &Content,
+    encoding: &'static Encoding,
+    skip: u64,
+    take: &mut dyn FnMut(&str, bool) -> Result<()>,
+) -> Result<()> {
+    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let mut decoded = String::new();
+    let mut at = skip;
+    let mut noise = crate::decode::Noise::default();
+    loop {
+        let window = content.read_at(at, WINDOW).map_err(|error| Error::io("read", error))?;
+        at += window.len() as u64;
+        let last = at >= content.len();
+        decoded.clear();
+        decode(&mut decoder, &window, last, &mut decoded);
+        if !noise.is_text_with(&decoded) {
+            return Err(rejected("not a text document: it begins as text, then turns binary"));
+        }
+        take(&decoded, last)?;
         if last {
             return Ok(());
         }

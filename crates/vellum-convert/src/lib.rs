@@ -118,6 +118,7 @@ pub fn convert_parts(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) 
     if content.len() > settings.max_bytes {
         return Err(too_large(content.len(), settings));
     }
+    embedded::begin(content.len(), settings);
     let unreadable = |error| Error::io("read the file", error);
     let head = content.read_at(0, detect::HEAD).map_err(unreadable)?;
     let mut has_text = false;
@@ -139,10 +140,21 @@ pub fn convert_parts(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) 
             }
         }
         Kind::Ole => outlook::convert(input, settings, &mut emit)?,
-        Kind::Rtf => emit(rtf::convert(&content.to_bytes().map_err(unreadable)?)?)?,
+        Kind::Rtf => emit(rtf::convert(content)?)?,
         Kind::Text(Format::Email, ..) => email::convert(input, settings, &mut emit)?,
-        Kind::Text(Format::Text | Format::Code, encoding, mark) if content.len() >= LARGE_FROM => {
+        Kind::Text(format @ (Format::Text | Format::Code), encoding, mark)
+            if content.len() >= LARGE_FROM
+                && !(format == Format::Code && code::may_be_packed(&input.name)) =>
+        {
             large::convert(content, encoding, mark as u64, &mut emit)?;
+        }
+        Kind::Text(Format::Csv, encoding, mark) => {
+            csv::convert(content, encoding, mark as u64, &mut emit)?;
+        }
+        Kind::Text(Format::Json, encoding, mark)
+            if content.len() >= LARGE_FROM && json::is_lines(&head_text(&head, encoding, mark)) =>
+        {
+            json::convert_lines(content, encoding, mark as u64, settings, &mut emit)?;
         }
         Kind::Text(format, ..) => {
             if content.len() > settings.max_text_bytes as u64 * 2 {
@@ -155,9 +167,8 @@ pub fn convert_parts(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) 
             let document = match format {
                 Format::Markdown => markdown::convert(&text),
                 Format::Html => html::convert(&text),
-                Format::Csv => csv::convert(&input.name, &text)?,
-                Format::Json => json::convert(&input.name, &text)?,
-                Format::Code => code::convert(&input.name, &text)?,
+                Format::Json => json::convert(&text, settings)?,
+                Format::Code => code::convert(&input.name, &text),
                 _ => text::convert(&text),
             };
             if document.text.len() > settings.max_text_bytes {
@@ -169,6 +180,11 @@ pub fn convert_parts(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) 
         }
     }
     if has_text { Ok(()) } else { Err(rejected("the file holds no text")) }
+}
+
+/// Returns the text of the first bytes of a file.
+fn head_text(head: &[u8], encoding: &'static encoding_rs::Encoding, mark: usize) -> String {
+    encoding.decode_without_bom_handling(&head[mark.min(head.len())..]).0.into_owned()
 }
 
 pub(crate) fn too_large(n_bytes: u64, settings: &Settings) -> vellum_core::Error {

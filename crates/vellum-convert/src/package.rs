@@ -1,11 +1,12 @@
 //! ZIP files: which document format they are, and their members, read within limits.
 //!
 //! Office documents, OpenDocument, EPUB and plain archives are all ZIP files. A member is unpacked with a
-//! limit on its own size, and all members together on what they may unfold to, whatever their
-//! headers claim.
+//! limit on its own size, and all members together, those of archives inside included, on what they may
+//! unfold to, whatever their headers claim.
 
 use crate::Settings;
 use crate::detect::rejected;
+use crate::embedded;
 use crate::io::ContentReader;
 use std::io::{BufReader, Read};
 use vellum_core::Result;
@@ -14,17 +15,14 @@ use vellum_core::ports::Content;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-/// How many times its own size a file may unfold to.
-const MAX_RATIO: u64 = 200;
-/// What a small file may always unfold to, in bytes.
-const FREE_BYTES: u64 = 16 << 20;
 /// Most members of a file.
 const MAX_MEMBERS: usize = 100_000;
 
-/// An open ZIP file with what it may still unfold to.
+/// An open ZIP file; what it unfolds to is counted by [`embedded`].
 pub(crate) struct Package {
     zip: ZipArchive<BufReader<ContentReader>>,
-    left: u64,
+    /// Largest member, in bytes; it is held in memory.
+    max_member: u64,
 }
 
 impl Package {
@@ -40,8 +38,7 @@ impl Package {
                 format!("the archive has {} members; the limit is {MAX_MEMBERS}", zip.len());
             return Err(rejected(message));
         }
-        let most = (content.len() * MAX_RATIO).max(FREE_BYTES);
-        Ok(Self { zip, left: most.min(settings.max_text_bytes as u64 * 4) })
+        Ok(Self { zip, max_member: settings.max_text_bytes as u64 * 4 })
     }
 
     /// Returns the names of all members, in the order of the file.
@@ -76,15 +73,17 @@ impl Package {
     pub(crate) fn read_index(&mut self, index: usize) -> Result<Vec<u8>> {
         let member = self.zip.by_index(index).map_err(|error| damaged(&error))?;
         let mut bytes = Vec::new();
-        let limit = self.left;
-        member
-            .take(limit + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| rejected(format!("the archive is damaged: {error}")))?;
+        let limit = embedded::left().min(self.max_member);
+        member.take(limit + 1).read_to_end(&mut bytes).map_err(|error| {
+            // What was unpacked before the damage was work as well.
+            let spent = embedded::spend(bytes.len() as u64).err();
+            spent.unwrap_or_else(|| rejected(format!("the archive is damaged: {error}")))
+        })?;
+        embedded::spend(bytes.len() as u64)?;
         if bytes.len() as u64 > limit {
-            return Err(rejected("the file unfolds to far more than its size (archive bomb)"));
+            let most = self.max_member >> 20;
+            return Err(rejected(format!("a part of the file unfolds to more than {most} MiB")));
         }
-        self.left -= bytes.len() as u64;
         Ok(bytes)
     }
 }

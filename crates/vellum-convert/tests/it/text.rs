@@ -49,7 +49,7 @@ fn what_holds_no_text_is_rejected() {
     check_rejected(
         "a.md",
         b"PK\x03\x04....",
-        "not a text document: ZIP archive or Office document",
+        "the archive is damaged: invalid Zip archive: Could not find EOCD",
     );
 }
 
