@@ -6,6 +6,7 @@
     reason = "tests fail by panicking and say why"
 )]
 
+mod office;
 mod pages;
 mod pdf;
 mod pool;
