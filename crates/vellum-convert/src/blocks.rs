@@ -345,7 +345,9 @@ fn table(rows: Vec<Vec<Slot>>) -> Vec<Block> {
     let mut written: Vec<Vec<String>> = Vec::with_capacity(rows.len());
     let mut above: Vec<String> = vec![String::new(); width];
     for row in rows {
-        let is_band = row.len() > 1 && row.iter().skip(1).all(|slot| matches!(slot, Slot::Left));
+        // A row with one text is a caption over its columns.
+        let is_filled = |slot: &&Slot| matches!(slot, Slot::Own(blocks) if !blocks.is_empty());
+        let is_band = row.iter().filter(is_filled).count() == 1 && !row.contains(&Slot::Up);
         let mut texts: Vec<String> = Vec::with_capacity(width);
         for (column, slot) in row.iter().enumerate() {
             let repeated = |text: Option<&String>| {

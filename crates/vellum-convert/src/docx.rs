@@ -14,15 +14,13 @@ mod styles;
 
 use crate::blocks::line;
 use crate::detect::rejected;
-use crate::ooxml::{graphics, properties, read, relations};
+use crate::ooxml::{graphics, main_part, properties, read, relations};
 use crate::{Emit, Settings, package::Package};
 use body::{Body, Notes};
 use numbering::Numbering;
 use styles::Styles;
 use vellum_core::document::{Document, Format, SectionKind};
 use vellum_core::{Result, ports::ConvertInput};
-
-const MAIN: &str = "word/document.xml";
 
 /// Hands the document in `package` on, as one part.
 ///
@@ -34,7 +32,8 @@ pub(crate) fn convert(
     settings: &Settings,
     emit: Emit<'_>,
 ) -> Result<()> {
-    let relations = relations(&mut package, MAIN)?;
+    let main = main_part(&mut package, "word/document.xml")?;
+    let relations = relations(&mut package, &main)?;
     let related = |kind: &str| {
         relations.values().find(|relation| relation.kind == kind).map(|r| r.target.clone())
     };
@@ -68,7 +67,7 @@ pub(crate) fn convert(
     }
     let graphics = graphics(&mut package, &relations)?;
     let mut metadata = properties(&mut package)?;
-    let source = read(&mut package, MAIN)?
+    let source = read(&mut package, &main)?
         .ok_or_else(|| rejected("the document is damaged: no text part"))?;
     drop(package);
 

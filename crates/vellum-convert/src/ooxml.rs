@@ -56,6 +56,17 @@ pub(crate) fn relations(package: &mut Package, part: &str) -> Result<Relations> 
     Ok(relations)
 }
 
+/// Returns the part that the package calls its main one; `usual` when it calls none.
+///
+/// # Errors
+/// As [`relations`].
+pub(crate) fn main_part(package: &mut Package, usual: &str) -> Result<String> {
+    let found = relations(package, "")?;
+    let main = found.into_values().find(|relation| relation.kind == "officeDocument");
+    let main = main.map(|relation| relation.target).filter(|target| package.has(target));
+    Ok(main.unwrap_or_else(|| usual.to_owned()))
+}
+
 /// Returns the member that `target` names from within `folder`.
 fn resolve(folder: &str, target: &str) -> String {
     let mut path: Vec<&str> = match target.starts_with('/') {

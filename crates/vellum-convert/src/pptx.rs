@@ -10,15 +10,13 @@ pub(crate) mod slide;
 
 use crate::blocks::{Block, Flow};
 use crate::detect::rejected;
-use crate::ooxml::{Relation, Relations, graphics, properties, read, relations};
+use crate::ooxml::{Relation, Relations, graphics, main_part, properties, read, relations};
 use crate::xml::{Token, Xml};
 use crate::{Emit, Settings, package::Package, too_much_text};
 use shapes::Placeholders;
 use std::collections::HashMap;
 use vellum_core::document::{Document, Format, Section, SectionKind, Span};
 use vellum_core::{Result, ports::ConvertInput};
-
-const MAIN: &str = "ppt/presentation.xml";
 
 /// Hands the slides of `package` on, as one part.
 ///
@@ -84,8 +82,9 @@ pub(crate) fn page(blocks: Vec<Block>, number: u32) -> Document {
 
 /// Returns the parts of the slides, in order.
 fn slides(package: &mut Package) -> Result<Vec<String>> {
-    let relations = relations(package, MAIN)?;
-    let source = read(package, MAIN)?
+    let main = main_part(package, "ppt/presentation.xml")?;
+    let relations = relations(package, &main)?;
+    let source = read(package, &main)?
         .ok_or_else(|| rejected("the presentation is damaged: its main part is missing"))?;
     let mut xml = Xml::new(&source);
     let mut slides = Vec::new();

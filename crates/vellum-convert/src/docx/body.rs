@@ -58,6 +58,8 @@ struct Paragraph {
     outline: Option<u8>,
     list: Option<u32>,
     level: Option<usize>,
+    /// Holds only the large first letter of the next paragraph.
+    is_drop_cap: bool,
     /// Open links: where their text begins, and their address.
     links: Vec<(usize, String)>,
     /// Open parts of formulas, by where they begin.
@@ -94,6 +96,7 @@ pub(super) struct Body<'a> {
     in_text: bool,
     keeps_space: bool,
     in_code: bool,
+    drop_cap: String,
     title: Option<String>,
 }
 
@@ -122,6 +125,7 @@ impl<'a> Body<'a> {
             in_text: false,
             keeps_space: false,
             in_code: false,
+            drop_cap: String::new(),
             title: None,
         }
     }
@@ -243,6 +247,10 @@ impl<'a> Body<'a> {
                         "outlineLvl" => paragraph.outline = element.number("val"),
                         "numId" => paragraph.list = element.number("val"),
                         "ilvl" => paragraph.level = element.number("val"),
+                        "framePr" => {
+                            let cap = element.attr("dropCap").unwrap_or_default();
+                            paragraph.is_drop_cap = matches!(&*cap, "drop" | "margin");
+                        }
                         _ => {}
                     }
                 }
@@ -294,6 +302,11 @@ impl<'a> Body<'a> {
 
     fn end_paragraph(&mut self) {
         let Some(mut paragraph) = self.open.pop() else { return };
+        if paragraph.is_drop_cap {
+            self.drop_cap.push_str(paragraph.text.trim());
+            return;
+        }
+        paragraph.text.insert_str(0, &std::mem::take(&mut self.drop_cap));
         let after = std::mem::take(&mut paragraph.after);
         let id = paragraph.style.as_deref();
         let role = paragraph.outline.map_or_else(|| self.styles.role(id), heading);

@@ -210,7 +210,16 @@ fn word_markup() {
             ),
             "(a+b)/2",
         ),
-        // A row that was deleted, and a table with one row left is a table all the same.
+        // A large first letter is the beginning of the next paragraph.
+        (
+            format!(
+                "<w:p><w:pPr><w:framePr w:dropCap='drop'/></w:pPr>{}</w:p>{}",
+                r("O"),
+                p(&r("nce"))
+            ),
+            "Once",
+        ),
+        // A row that was deleted; a table with one row left is a table all the same.
         (
             format!(
                 "<w:tbl><w:tr><w:trPr><w:del/></w:trPr><w:tc>{0}</w:tc></w:tr><w:tr><w:tc>{0}</w:tc>\
@@ -225,6 +234,19 @@ fn word_markup() {
     for (body, expect) in cases {
         check_docx(&body, expect);
     }
+}
+
+#[test]
+fn the_main_part_may_have_another_name() {
+    let relations = "<Relationships><Relationship Id='a' Type='http://x/officeDocument' \
+                     Target='/word/document2.xml'/></Relationships>";
+    let body = "<w:document><w:body><w:p><w:r><w:t>here</w:t></w:r></w:p></w:body></w:document>";
+    let file = zip(&[
+        ("_rels/.rels", relations),
+        ("word/document.xml", "<w:document/>"),
+        ("word/document2.xml", body),
+    ]);
+    assert_eq!(run("a.docx", &file).unwrap().text, "here");
 }
 
 #[test]
