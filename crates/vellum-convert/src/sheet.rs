@@ -75,8 +75,8 @@ pub(crate) fn convert_xls(input: &ConvertInput, settings: &Settings, emit: Emit<
             ("title", properties.title),
             ("subject", properties.subject),
             ("keywords", properties.keywords),
-            ("created", properties.created.map(day)),
-            ("modified", properties.modified.map(day)),
+            ("created", properties.created.as_deref().map(day)),
+            ("modified", properties.modified.as_deref().map(day)),
         ];
         for (key, value) in known {
             let value = collapsed(&characters(&value.unwrap_or_default()));
@@ -183,7 +183,7 @@ fn text(value: &DataRef<'_>, code: &str) -> Option<String> {
         DataRef::Int(value) => format::formatted(*value as f64, code),
         DataRef::Float(value) => format::formatted(*value, code),
         DataRef::String(value) | DataRef::DurationIso(value) => collapsed(&characters(value)),
-        DataRef::DateTimeIso(value) => day(value.clone()),
+        DataRef::DateTimeIso(value) => day(value),
         DataRef::SharedString(value) => collapsed(&characters(value)),
         DataRef::Bool(value) => boolean(*value),
         DataRef::DateTime(value) => date(value),
@@ -222,7 +222,7 @@ fn date(value: &ExcelDateTime) -> String {
 }
 
 /// Returns the day of a point in time, and the time of day unless it is midnight.
-pub(crate) fn day(moment: String) -> String {
+pub(crate) fn day(moment: &str) -> String {
     let moment = moment.trim_end_matches('Z');
     match moment.split_once('T') {
         Some((day, time)) if time.trim_matches(['0', ':', '.']).is_empty() => day.to_owned(),
@@ -281,7 +281,7 @@ mod tests {
             };
             assert_eq!(date(&ExcelDateTime::new(days, kind, false)), expect);
         }
-        assert_eq!(day("2024-03-01T00:00:00".into()), "2024-03-01");
-        assert_eq!(day("2024-03-01T14:30:00Z".into()), "2024-03-01 14:30");
+        assert_eq!(day("2024-03-01T00:00:00"), "2024-03-01");
+        assert_eq!(day("2024-03-01T14:30:00Z"), "2024-03-01 14:30");
     }
 }

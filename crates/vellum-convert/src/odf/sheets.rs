@@ -135,7 +135,7 @@ fn repeated(element: &Element<'_>, name: &str) -> u32 {
 fn open_cell(element: &Element<'_>) -> Cell {
     let span = |name| element.number(name).unwrap_or(1).clamp(1, MAX_PLACE);
     let value = match element.attr("value-type").as_deref() {
-        Some("date") => element.attr("date-value").map(day),
+        Some("date") => element.attr("date-value").as_deref().map(day),
         _ => None,
     };
     Cell {

@@ -312,7 +312,7 @@ fn headers(lines: &[Vec<String>]) -> Vec<Vec<String>> {
 mod tests {
     use super::*;
 
-    fn texts(cells: &[(u32, u32, &str)], merges: &[((u32, u32), (u32, u32))]) -> Vec<String> {
+    fn texts(cells: &[(u32, u32, &str)], merges: &[[(u32, u32); 2]]) -> Vec<String> {
         let mut parts = Vec::new();
         let mut emit = |part: Document| {
             assert_eq!(part.pages().next(), Some((1, Span { start: 0, end: part.text.len() })));
@@ -322,7 +322,7 @@ mod tests {
         let settings = Settings::default();
         let mut grid = Grid::new(Format::Xlsx, None, BTreeMap::new(), &settings, &mut emit);
         grid.open(1, "S");
-        for (start, end) in merges {
+        for [start, end] in merges {
             grid.merge(*start, *end);
         }
         for (row, column, text) in cells {
@@ -362,7 +362,7 @@ mod tests {
             (2, 4, "4"),
             (3, 1, "5"),
         ];
-        let merges = [((0, 0), (0, 4)), ((1, 1), (1, 2)), ((1, 3), (1, 4)), ((2, 0), (3, 0))];
+        let merges = [[(0, 0), (0, 4)], [(1, 1), (1, 2)], [(1, 3), (1, 4)], [(2, 0), (3, 0)]];
         let expect = "S\n\nTitle\n\n|  | 2023 | 2023 | 2024 | 2024 |\n| North | 1 | 2 | 3 | 4 |\n\
                       | North | 5 |  |  |  |";
         assert_eq!(texts(&cells, &merges), [expect]);
