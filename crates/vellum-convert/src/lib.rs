@@ -18,6 +18,7 @@
 #![warn(missing_docs)]
 
 mod archive;
+mod blocks;
 mod clean;
 mod code;
 mod csv;
@@ -32,7 +33,9 @@ mod io;
 mod json;
 mod large;
 mod markdown;
+mod number;
 mod odf;
+mod ooxml;
 mod outlook;
 mod package;
 mod pdf;
@@ -43,6 +46,7 @@ mod sandbox;
 mod sheet;
 mod text;
 mod worker;
+mod xml;
 
 pub use pool::{PoolSettings, WorkerPool};
 pub use worker::worker_main;

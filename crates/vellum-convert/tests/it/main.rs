@@ -7,6 +7,7 @@
 )]
 
 mod mail;
+mod office;
 mod pages;
 mod pdf;
 mod pool;
