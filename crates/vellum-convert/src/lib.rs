@@ -13,7 +13,7 @@
 //! Text of every format follows the rules of `clean`: `\n` line ends, no control characters, no trailing
 //! blanks, at most one empty line in a row.
 //!
-//! Not here: OCR, Office formats, e-mail, page images, splitting into chunks.
+//! Not here: splitting into chunks.
 
 #![warn(missing_docs)]
 
@@ -63,7 +63,7 @@ use vellum_core::{Error, Result};
 /// Raise it with every change after which some file gives another text, other sections or another
 /// title: collections are then ingested again, and chunk ids never point into a text that changed
 /// underneath them. A change of messages, limits or speed does not count.
-pub const VERSION: &str = "2";
+pub const VERSION: &str = "3";
 
 /// Limits of one conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,6 @@
 
 use crate::blocks::Block;
 use crate::clean::{characters, collapsed};
-use crate::io::ContentReader;
 use crate::package::Package;
 use crate::xml::{Token, Xml, decode};
 use std::collections::{BTreeMap, HashMap};
@@ -105,11 +104,6 @@ pub(crate) fn properties(package: &mut Package) -> Result<BTreeMap<String, Strin
         "title" | "subject" | "keywords" | "created" | "modified" | "language" => Some(""),
         _ => None,
     }))
-}
-
-/// Returns whether an OLE file is an Office document behind a password.
-pub(crate) fn is_encrypted(source: ContentReader) -> bool {
-    cfb::CompoundFile::open(source).is_ok_and(|file| file.is_stream("/EncryptedPackage"))
 }
 
 /// Returns the texts of elements that `key` gives a name; an empty one means the element's own.

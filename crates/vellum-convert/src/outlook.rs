@@ -56,7 +56,7 @@ pub(crate) fn convert(input: &ConvertInput, settings: &Settings, emit: Emit<'_>)
         rejected(format!("the file is damaged: {}", collapsed(&error.to_string())))
     })?;
     if file.is_stream("/Workbook") || file.is_stream("/Book") {
-        return sheet::convert(input, settings, emit);
+        return sheet::convert_xls(input, settings, emit);
     }
     if let Some((_, reason)) = KINDS.iter().find(|(stream, _)| file.exists(stream)) {
         return Err(rejected(*reason));

@@ -111,6 +111,21 @@ pub(crate) fn identify(package: &mut Package) -> Result<Format> {
     if let Some((_, format)) = known.into_iter().find(|(member, _)| package.has(member)) {
         return Ok(format);
     }
+    if let Some(types) = package.read("[Content_Types].xml")? {
+        // Office files whose main part has another name, such as those of Word on the web.
+        let types = String::from_utf8_lossy(&types);
+        let mains = [
+            ("wordprocessingml.document.main", Format::Docx),
+            ("wordprocessingml.template.main", Format::Docx),
+            ("presentationml.presentation.main", Format::Pptx),
+            ("presentationml.slideshow.main", Format::Pptx),
+            ("spreadsheetml.sheet.main", Format::Xlsx),
+            ("ms-excel.sheet", Format::Xlsx),
+        ];
+        if let Some((_, format)) = mains.into_iter().find(|(main, _)| types.contains(main)) {
+            return Ok(format);
+        }
+    }
     let Some(media_type) = package.read("mimetype")? else { return Ok(Format::Zip) };
     let media_type = String::from_utf8_lossy(&media_type);
     let declared = [
