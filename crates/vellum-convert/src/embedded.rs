@@ -72,5 +72,7 @@ fn as_section(part: Document, name: Option<&str>, format: Format) -> Document {
             Span { start: section.span.start + lead.len(), end: section.span.end + lead.len() };
         Section { kind, span }
     }));
-    Document { format, title: None, text: lead + &part.text, sections, metadata: part.metadata }
+    // Pages, hence places on them, are those of the inner file.
+    let (metadata, positions) = (part.metadata, Vec::new());
+    Document { format, title: None, text: lead + &part.text, sections, metadata, positions }
 }

@@ -77,14 +77,14 @@ pub(crate) fn convert(
         }
         let sections = empty.drain(..).chain(sections).collect();
         let (title, metadata) = (title.clone(), metadata.clone());
-        emit(Document { format: Format::Pdf, title, text, sections, metadata })?;
+        emit(Document { format: Format::Pdf, title, text, sections, metadata, positions: Vec::new() })?;
     }
     if n_bytes == 0 {
         return Err(rejected("no page has a text layer (scanned images need OCR)"));
     }
     if !empty.is_empty() {
         let (text, sections) = (String::new(), empty);
-        emit(Document { format: Format::Pdf, title, text, sections, metadata })?;
+        emit(Document { format: Format::Pdf, title, text, sections, metadata, positions: Vec::new() })?;
     }
     Ok(())
 }
