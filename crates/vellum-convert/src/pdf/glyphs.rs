@@ -71,6 +71,7 @@ pub(crate) struct Page {
     /// Glyphs by direction of text: 0, 90, 180, 270 degrees; drawing order within each.
     pub(crate) glyphs: [Vec<Glyph>; 4],
     pub(crate) rules: Rules,
+    pub(crate) has_image: bool,
 }
 
 /// Interprets `page` and returns what it draws as text.
@@ -267,7 +268,9 @@ impl<'a> Device<'a> for Collector {
 
     fn push_clip_path(&mut self, _: &ClipPath) {}
     fn push_transparency_group(&mut self, _: f32, _: Option<SoftMask<'a>>, _: BlendMode) {}
-    fn draw_image(&mut self, _: Image<'a, '_>, _: ImageDrawProps<'a>) {}
+    fn draw_image(&mut self, _: Image<'a, '_>, _: ImageDrawProps<'a>) {
+        self.page.has_image = true;
+    }
     fn pop_clip(&mut self) {}
     fn pop_transparency_group(&mut self) {}
 }
@@ -295,6 +298,23 @@ fn upright(at: Point, quarter: usize, width: f64, height: f64) -> Point {
         3 => Point::new(height - at.y, at.x),
         _ => at,
     }
+}
+
+/// Turns a rectangle of this quarter turn back to the page as displayed, and cuts it off at its edges.
+pub(crate) fn displayed(rect: Rect, quarter: usize, width: f64, height: f64) -> Rect {
+    let Rect { x0, y0, x1, y1 } = rect;
+    let turned = match quarter {
+        1 => Rect::new(width - y1, x0, width - y0, x1),
+        2 => Rect::new(width - x1, height - y1, width - x0, height - y0),
+        3 => Rect::new(y0, height - x1, y1, height - x0),
+        _ => rect,
+    };
+    Rect::new(
+        turned.x0.clamp(0.0, width),
+        turned.y0.clamp(0.0, height),
+        turned.x1.clamp(0.0, width),
+        turned.y1.clamp(0.0, height),
+    )
 }
 
 /// Returns the glyph's characters, ligatures and presentation forms taken apart.

@@ -5,6 +5,7 @@
 //! as a gap; the gap that counts is narrower on pages that draw no blanks (TeX).
 
 use super::glyphs::Glyph;
+use super::placed::Placed;
 
 /// Gap, in em, that parts words on a page whose blanks are drawn, and on one whose blanks are gaps.
 const GAP_WITH_BLANKS: f64 = 0.22;
@@ -15,6 +16,10 @@ const MAX_OVERLAP: f64 = 0.35;
 const SAME_LINE: f64 = 0.42;
 /// Share of drawn blanks above which gaps need not stand for blanks.
 const DRAWS_BLANKS: f64 = 0.05;
+
+/// Height of a word's box over and under its baseline, in em; holds the letters of nearly all fonts.
+const ASCENT: f64 = 0.82;
+const DESCENT: f64 = 0.24;
 
 /// A piece of text without a blank.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,12 +35,29 @@ pub(crate) struct Word {
 }
 
 impl Word {
+    /// Returns a word without text whose box is this one.
+    pub(crate) fn in_box(x0: f64, top: f64, x1: f64, bottom: f64) -> Self {
+        let size = (bottom - top) / (ASCENT + DESCENT);
+        let y = top + ASCENT * size;
+        Self { text: String::new(), x0, x1, y, size, after_blank: false }
+    }
+
     pub(crate) fn top(&self) -> f64 {
         self.y - 0.75 * self.size
     }
 
     pub(crate) fn bottom(&self) -> f64 {
         self.y + 0.25 * self.size
+    }
+
+    /// Returns the top of the word's box.
+    pub(crate) fn ascent(&self) -> f64 {
+        self.y - ASCENT * self.size
+    }
+
+    /// Returns the bottom of the word's box.
+    pub(crate) fn descent(&self) -> f64 {
+        self.y + DESCENT * self.size
     }
 }
 
@@ -175,9 +197,9 @@ pub(crate) fn lines(mut words: Vec<Word>) -> Vec<Line> {
 }
 
 /// Returns the text of words on one line; `gap` in em parts words between which no blank was drawn.
-pub(crate) fn text_of(words: &[Word], gap: f64) -> String {
+pub(crate) fn text_of(words: &[Word], gap: f64) -> Placed {
     let is_rtl_line = 2 * words.iter().filter(|word| is_rtl(&word.text)).count() > words.len();
-    let mut text = String::new();
+    let mut text = Placed::default();
     let mut previous: Option<&Word> = None;
     for word in reading_order(words, is_rtl_line) {
         if let Some(previous) = previous {
@@ -192,10 +214,10 @@ pub(crate) fn text_of(words: &[Word], gap: f64) -> String {
             let size = left.size.max(right.size);
             // A drawn blank under a glyph that follows at once is a leftover of kerning.
             if distance > gap * size || drawn && distance > 0.08 * size {
-                text.push(' ');
+                text.push_str(" ");
             }
         }
-        text.push_str(&word.text);
+        text.push_word(word);
         previous = Some(word);
     }
     text
@@ -235,7 +257,7 @@ mod tests {
 
     fn read(glyphs: &[Glyph]) -> Vec<String> {
         let Words { words, gap } = words(glyphs);
-        lines(words).iter().map(|line| text_of(&line.words, gap)).collect()
+        lines(words).iter().map(|line| text_of(&line.words, gap).to_string()).collect()
     }
 
     #[test]

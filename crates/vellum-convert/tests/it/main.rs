@@ -7,7 +7,9 @@
 )]
 
 mod pages;
+mod pictures;
 mod pdf;
+mod pdf_places;
 mod pool;
 mod properties;
 mod text;
