@@ -17,7 +17,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let folder = PathBuf::from(args.next().ok_or("name a folder")?);
     for path in args {
-        let name = Path::new(&path).file_name().ok_or("name a file")?.to_string_lossy().into_owned();
+        let name =
+            Path::new(&path).file_name().ok_or("name a file")?.to_string_lossy().into_owned();
         let content = std::fs::read(&path)?.into();
         let start = Instant::now();
         let settings = Settings::default();

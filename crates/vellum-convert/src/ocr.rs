@@ -198,8 +198,7 @@ fn word<'a>(columns: &[&'a str], scale: f64) -> Option<Row<'a>> {
         return None;
     }
     let points = |pixels: &str| pixels.parse::<f64>().ok().map(|pixels| pixels * scale);
-    let (x0, top, width, height) =
-        (points(left)?, points(top)?, points(width)?, points(height)?);
+    let (x0, top, width, height) = (points(left)?, points(top)?, points(width)?, points(height)?);
     let word = Word::in_box(x0, top, x0 + width, top + height);
     let paragraph = (block.parse().ok()?, paragraph.parse().ok()?);
     Some(Row { paragraph, line: line.parse().ok()?, word, text })
@@ -284,7 +283,8 @@ mod tests {
     #[test]
     fn pages_are_put_in_their_order() {
         let word = |text: &str| TABLE.lines().next_back().unwrap().replace("rule", text);
-        for texts in [["", "", "three", "", ""], ["one", "", "", "four", ""], ["", "", "", "", ""]] {
+        for texts in [["", "", "three", "", ""], ["one", "", "", "four", ""], ["", "", "", "", ""]]
+        {
             let mut document = pages(&texts);
             for (page, text) in (1..).zip(texts) {
                 if text.is_empty() {
@@ -295,7 +295,11 @@ mod tests {
                 document.pages().map(|(_, span)| &document.text[span.start..span.end]).collect();
             let expect: Vec<String> = (1..)
                 .zip(texts)
-                .map(|(page, text)| if text.is_empty() { format!("scan{page}") } else { text.into() })
+                .map(
+                    |(page, text)| {
+                        if text.is_empty() { format!("scan{page}") } else { text.into() }
+                    },
+                )
                 .collect();
             assert_eq!(found, expect);
             assert_eq!(document.text, expect.join("\n\n"));

@@ -76,7 +76,9 @@ pub(crate) fn convert(
     for first in (0..n_pages).step_by(PAGES_PER_PART) {
         let pages = read_pages(&pdf, first, settings, &mut n_bytes)?;
         title = title.or_else(|| largest_line(&pages));
-        scans.extend((first + 1..).zip(&pages).filter(|(_, page)| page.is_scan).map(|(n, _)| n as u32));
+        scans.extend(
+            (first + 1..).zip(&pages).filter(|(_, page)| page.is_scan).map(|(n, _)| n as u32),
+        );
         let (text, mut sections) = write(pages, first);
         if text.is_empty() {
             empty.extend(sections);
@@ -90,7 +92,8 @@ pub(crate) fn convert(
         emit(Document { format: Format::Pdf, title, text, sections, metadata, positions })?;
     }
     let is_scan = n_bytes == 0;
-    if !empty.is_empty() && !(is_scan && scans.is_empty()) {
+    // Pages at the end, or all of them, where something is left to read.
+    if !empty.is_empty() && (!is_scan || !scans.is_empty()) {
         let metadata = with_scans(&metadata, &mut scans);
         let (text, sections, positions) = (String::new(), empty, Vec::new());
         emit(Document { format: Format::Pdf, title, text, sections, metadata, positions })?;
@@ -114,8 +117,7 @@ fn with_scans(
 pub(crate) fn position(place: &Place) -> Option<Position> {
     // Tenths of a point are finer than any display and short to store.
     let tenths = |value: f64| ((value * 10.0).round() / 10.0) as f32;
-    let [x0, y0, x1, y1] =
-        [place.rect.x0, place.rect.y0, place.rect.x1, place.rect.y1].map(tenths);
+    let [x0, y0, x1, y1] = [place.rect.x0, place.rect.y0, place.rect.x1, place.rect.y1].map(tenths);
     let rect = Rect { x0, y0, x1, y1 };
     let (start, end) = (u32::try_from(place.start).ok()?, u32::try_from(place.end).ok()?);
     Some(Position { start, end, page: place.page, rect })
@@ -231,7 +233,7 @@ fn read_pages(
 ///
 /// `first` is the index of the first page in the document.
 fn write(mut pages: Vec<Page>, first: usize) -> (Placed, Vec<Section>) {
-    let upright = |page: &Page| if page.quarter % 2 == 0 { page.height } else { page.width };
+    let upright = |page: &Page| if page.quarter.is_multiple_of(2) { page.height } else { page.width };
     let heights: Vec<f64> = pages.iter().map(upright).collect();
     let mut words: Vec<Vec<Word>> =
         pages.iter_mut().map(|page| std::mem::take(&mut page.words)).collect();

@@ -13,9 +13,9 @@
 //! Children get an empty environment and end with their stdin, hence with their parent.
 
 use crate::detect::rejected;
-use crate::worker::{Hello, JOB, Job, Render, Request, Response};
 use crate::ocr::{self, Ocr};
 use crate::pdf::NO_TEXT_LAYER;
+use crate::worker::{Hello, JOB, Job, Render, Request, Response};
 use crate::{Settings, VERSION, too_large};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};

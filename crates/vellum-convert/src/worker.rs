@@ -197,12 +197,11 @@ fn convert_apart(
             let gone = |_| Error::new(ErrorKind::Cancelled, "nobody wants the document");
             let send = |response| sender.send(response).map_err(gone);
             let result = match render {
-                Some(Render { page, width }) => {
-                    draw_page(&input.content, page, width, &settings).and_then(|image| {
+                Some(Render { page, width }) => draw_page(&input.content, page, width, &settings)
+                    .and_then(|image| {
                         let (png, width_points) = image;
                         send(Response::Image { n_bytes: png.len(), width_points, png })
-                    })
-                }
+                    }),
                 None => convert_parts(&input, &settings, &mut |part| send(Response::Part(part))),
             };
             let end = match result {

@@ -113,7 +113,7 @@ struct Collector {
     marked: Vec<Marked>,
     n_artifacts: usize,
     /// Character and rounded place; bold by double strike draws the same glyph twice.
-    seen: HashSet<(String, i64, i64)>,
+    seen: HashSet<(char, i32, i32)>,
     n_glyphs: usize,
 }
 
@@ -155,9 +155,10 @@ impl Collector {
             return;
         }
         let grain = glyph.size * 0.15;
-        let key = ((glyph.x0 / grain).round() as i64, (glyph.y / grain).round() as i64);
+        let step = |place: f64| (place / grain).round() as i32;
+        let first = glyph.text.chars().next().unwrap_or(' ');
         let is_blank = glyph.text.trim().is_empty();
-        if !is_blank && !self.seen.insert((glyph.text.clone(), key.0, key.1)) {
+        if !is_blank && !self.seen.insert((first, step(glyph.x0), step(glyph.y))) {
             return;
         }
         self.n_glyphs += 1;
@@ -320,12 +321,17 @@ pub(crate) fn displayed(rect: Rect, quarter: usize, width: f64, height: f64) -> 
 /// Returns the glyph's characters, ligatures and presentation forms taken apart.
 fn characters(drawn: &Drawn<'_>) -> Option<String> {
     let text = match drawn.as_unicode()? {
-        BfString::Char(c) => c.to_string(),
+        BfString::Char(c) => String::from(c),
         BfString::String(text) => text,
     };
     let composed = |c: char| matches!(c, '\u{fb00}'..='\u{fb4f}' | '\u{fb50}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}');
     let text = if text.contains(composed) { text.nfkc().collect() } else { text };
-    Some(visible(&text))
+    // Most glyphs are one visible character: nothing to filter, nothing to copy.
+    if text.chars().any(|c| c != '\u{ad}' && is_invisible(c)) {
+        Some(visible(&text))
+    } else {
+        Some(text)
+    }
 }
 
 /// Returns `text` without invisible characters; a soft hyphen tells that the line ends inside a word.

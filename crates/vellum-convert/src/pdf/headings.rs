@@ -2,7 +2,8 @@
 //!
 //! A bookmark becomes the section of the line that reads like its title, nearest to the height it points to; where
 //! no line does, of the first line at that height. Without bookmarks, a short line counts as a heading when
-//! it is clearly larger than most of the text, unless so many lines are that size means nothing.
+//! it is clearly larger than most of the text, unless so many lines are that size means nothing, or the same
+//! stands in the same place of many pages.
 
 use super::outline::Bookmark;
 use super::placed::Place;
@@ -19,6 +20,9 @@ const RANKS: [(f64, u8); 3] = [(1.7, 1), (1.35, 2), (1.14, 3)];
 const MAX_CHARS: usize = 120;
 /// Most characters in large lines, as a share of all, for size to mean rank.
 const MAX_SHARE: f64 = 0.1;
+
+/// Least times that a large line stands in one place to be a watermark.
+const WATERMARKS: usize = 3;
 
 /// A line of the text with its place.
 struct Line {
@@ -52,12 +56,7 @@ pub(crate) fn add(
 /// First byte, rank, title.
 type Heading = (usize, u8, String);
 
-fn marked(
-    text: &str,
-    places: &[Place],
-    pages: &[Section],
-    bookmarks: &[Bookmark],
-) -> Vec<Heading> {
+fn marked(text: &str, places: &[Place], pages: &[Section], bookmarks: &[Bookmark]) -> Vec<Heading> {
     let mut headings = Vec::new();
     let mut by_page: HashMap<usize, Vec<&Bookmark>> = HashMap::new();
     for mark in bookmarks {
@@ -67,9 +66,12 @@ fn marked(
         let SectionKind::Page(number) = section.kind else { continue };
         let Some(marks) = by_page.get(&(number as usize)) else { continue };
         let lines = lines(text, section.span, places);
-        headings.extend(marks.iter().take(MAX_PER_PAGE).map(|mark| {
-            (start_of(mark, &lines, section.span), mark.level, mark.title.clone())
-        }));
+        headings.extend(
+            marks
+                .iter()
+                .take(MAX_PER_PAGE)
+                .map(|mark| (start_of(mark, &lines, section.span), mark.level, mark.title.clone())),
+        );
     }
     headings
 }
@@ -101,15 +103,16 @@ fn reads_like(line: &str, title: &str) -> bool {
 fn large(text: &str, places: &[Place]) -> Vec<Heading> {
     let Some(usual) = usual_size(places) else { return Vec::new() };
     let mut headings = Vec::new();
+    let mut n_at: HashMap<(String, i64), usize> = HashMap::new();
+    let mut tops = Vec::new();
     let (mut n_large, mut next) = (0, 0);
     for (span, line) in line_spans(text, Span { start: 0, end: text.len() }) {
         next += places[next..].partition_point(|place| place.end <= span.start);
-        let words = places[next..].iter().take_while(|place| place.start < span.end);
-        let size = words.map(|place| place.size).fold(f64::MAX, f64::min);
-        let ratio = if size < f64::MAX { size / usual } else { 0.0 };
-        let Some((_, level)) = RANKS.into_iter().find(|(least, _)| ratio >= *least) else {
-            continue;
-        };
+        let n_words = places[next..].partition_point(|place| place.start < span.end);
+        let words = &places[next..next + n_words];
+        let Some(size) = usual_size(words) else { continue };
+        let is_rank = |(least, _): &(f64, u8)| size >= least * usual;
+        let Some((_, level)) = RANKS.into_iter().find(is_rank) else { continue };
         n_large += line.len();
         let n_letters = line.chars().filter(|c| c.is_alphabetic()).count();
         let is_title = n_letters >= 3
@@ -117,14 +120,19 @@ fn large(text: &str, places: &[Place]) -> Vec<Heading> {
             && !line.starts_with('|')
             && !line.ends_with(['.', ',', ';', ':']);
         if is_title {
+            let top = (line.to_owned(), words[0].rect.y0.round() as i64);
+            *n_at.entry(top.clone()).or_default() += 1;
+            tops.push(top);
             headings.push((span.start, level, line.to_owned()));
         }
     }
+    let mut is_watermark = tops.iter().map(|top| n_at[top] >= WATERMARKS);
+    headings.retain(|_| is_watermark.next() == Some(false));
     let is_reliable = n_large as f64 <= MAX_SHARE * text.len() as f64;
     if is_reliable { headings } else { Vec::new() }
 }
 
-/// Returns the size, to half a point, in which most characters are set.
+/// Returns the size, to half a point, that most characters have; of equals the largest.
 fn usual_size(places: &[Place]) -> Option<f64> {
     let mut n_chars = BTreeMap::new();
     for place in places {

@@ -14,6 +14,8 @@ const GAP_WITHOUT_BLANKS: f64 = 0.13;
 const MAX_OVERLAP: f64 = 0.35;
 /// Distance of baselines, in em, within which pieces are one line (superscripts included).
 const SAME_LINE: f64 = 0.42;
+/// The same for the highest and the lowest piece: a line may hold a raised and a lowered one (the logo of LaTeX).
+const SAME_LINE_SPREAD: f64 = 0.52;
 /// Share of drawn blanks above which gaps need not stand for blanks.
 const DRAWS_BLANKS: f64 = 0.05;
 
@@ -183,7 +185,7 @@ pub(crate) fn lines(mut words: Vec<Word>) -> Vec<Line> {
             let first = &open[0];
             let size = last.size.max(word.size).min(first.size.max(word.size));
             word.y - last.y <= SAME_LINE * size.min(last.size.max(word.size))
-                && word.y - first.y <= SAME_LINE * size
+                && word.y - first.y <= SAME_LINE_SPREAD * size
         });
         if !belongs && !open.is_empty() {
             lines.push(Line::new(std::mem::take(&mut open)));
@@ -274,6 +276,14 @@ mod tests {
     fn lines_come_from_the_place_not_from_the_drawing_order() {
         let glyphs = [glyph("z", 20.0, 12.0), glyph("b", 20.0, 0.0), glyph("a", 0.0, 0.0)];
         assert_eq!(read(&glyphs), ["a b", "z"]);
+    }
+
+    #[test]
+    fn a_line_holds_a_raised_and_a_lowered_letter() {
+        let mut logo = [("L", 0.0, 20.0), ("A", 4.0, 17.8), ("T", 8.0, 20.0), ("E", 12.0, 22.2)]
+            .map(|(text, x, y)| glyph(text, x, y));
+        logo[1].size = 7.0;
+        assert_eq!(read(&logo), ["LATE"]);
     }
 
     #[test]

@@ -7,9 +7,9 @@
 )]
 
 mod pages;
-mod pictures;
 mod pdf;
 mod pdf_places;
+mod pictures;
 mod pool;
 mod properties;
 mod text;

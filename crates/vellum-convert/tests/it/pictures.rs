@@ -58,7 +58,8 @@ fn check(bytes: &[u8], points_wide: f32, least_share: f64) {
         .collect();
     let mut state = 7_usize;
     for _ in 0..50 {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let first = (state >> 33) % on_page.len();
         let last = (first + (state >> 20) % 6).min(on_page.len() - 1);
         let span = Span { start: on_page[first].start, end: on_page[last].end };
