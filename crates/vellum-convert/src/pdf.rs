@@ -48,6 +48,8 @@ pub(crate) const NO_TEXT_LAYER: &str = "no page has a text layer (scanned images
 /// Pages that are laid out together: running headers, page numbers and divided words are told by looking at
 /// other pages.
 const PAGES_PER_PART: usize = 128;
+/// Pages after which the file is opened anew: the library keeps what it unpacked for as long as it is open.
+const PAGES_PER_OPENING: usize = 8 * PAGES_PER_PART;
 /// Size of a title, as a multiple of the usual size, on the first page.
 const TITLE_SCALE: f64 = 1.2;
 /// Longest title taken from the first page, in characters.
@@ -64,7 +66,7 @@ pub(crate) fn convert(
     settings: &Settings,
     emit: &mut dyn FnMut(Document) -> Result<()>,
 ) -> Result<()> {
-    let pdf = load(data(content)?, settings)?;
+    let mut pdf = load(data(content)?, settings)?;
     let n_pages = pdf.pages().len();
     let metadata = metadata(&pdf);
     let outline = outline::read(&pdf);
@@ -74,6 +76,9 @@ pub(crate) fn convert(
     let mut empty: Vec<Section> = Vec::new();
     let mut scans: Vec<u32> = Vec::new();
     for first in (0..n_pages).step_by(PAGES_PER_PART) {
+        if first > 0 && first.is_multiple_of(PAGES_PER_OPENING) {
+            pdf = load(data(content)?, settings)?;
+        }
         let pages = read_pages(&pdf, first, settings, &mut n_bytes)?;
         title = title.or_else(|| largest_line(&pages));
         scans.extend(
@@ -233,7 +238,8 @@ fn read_pages(
 ///
 /// `first` is the index of the first page in the document.
 fn write(mut pages: Vec<Page>, first: usize) -> (Placed, Vec<Section>) {
-    let upright = |page: &Page| if page.quarter.is_multiple_of(2) { page.height } else { page.width };
+    let upright =
+        |page: &Page| if page.quarter.is_multiple_of(2) { page.height } else { page.width };
     let heights: Vec<f64> = pages.iter().map(upright).collect();
     let mut words: Vec<Vec<Word>> =
         pages.iter_mut().map(|page| std::mem::take(&mut page.words)).collect();

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vellum_convert::{PoolSettings, WorkerPool};
+use vellum_convert::{Ocr, PoolSettings, WorkerPool};
 use vellum_core::document::Document;
 use vellum_core::ports::{Content, ConvertInput, Converter};
 use vellum_core::testing::converter::assert_well_formed;
@@ -16,6 +16,7 @@ fn settings() -> PoolSettings {
     PoolSettings {
         workers: 2,
         timeout: Duration::from_secs(20),
+        ocr: None,
         ..PoolSettings::new(env!("CARGO_BIN_EXE_vellum-convert-worker"), Vec::new())
     }
 }
@@ -255,16 +256,16 @@ async fn scanned_pages_are_named_or_read() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let bytes = std::fs::read(data.join("scanned.pdf")).unwrap();
     let input = || ConvertInput { name: "a.pdf".into(), content: bytes.clone().into() };
-    let pool = WorkerPool::new(PoolSettings { ocr: None, ..settings() });
+    let pool = WorkerPool::new(settings());
     let document = pool.convert(input()).await.unwrap();
     assert_eq!(document.metadata["pages_without_text"], "2-3");
     assert!(!document.text.contains("Parental"));
 
-    let pool = WorkerPool::new(PoolSettings { workers: 1, ..settings() });
-    if vellum_convert::Ocr::find("eng").is_none() {
+    let Some(ocr) = Ocr::find("eng") else {
         eprintln!("skipped: tesseract is not installed");
         return;
-    }
+    };
+    let pool = WorkerPool::new(PoolSettings { workers: 1, ocr: Some(ocr), ..settings() });
     let document = pool.convert(input()).await.unwrap();
     assert_eq!(document.metadata.get("pages_without_text"), None);
     assert_eq!(document.metadata["pages_by_ocr"], "2-3");
