@@ -202,7 +202,7 @@ impl Document {
 
     /// Puts the next part of the same document after this one, as a paragraph of its own.
     ///
-    /// A heading stays open across parts only in its own: nothing tells whether the next one continues it.
+    /// Metadata that differs is joined by commas. A heading stays open across parts only in its own: nothing tells whether the next one continues it.
     pub fn append(&mut self, part: &Self) {
         if !part.text.is_empty() {
             self.text.push_str(PART_SEPARATOR);
@@ -214,6 +214,14 @@ impl Document {
             span: Span { start: section.span.start + start, end: section.span.end + start },
         }));
         self.positions.extend(position::moved(&part.positions, start));
+        for (key, value) in &part.metadata {
+            match self.metadata.get_mut(key) {
+                // What is told of each part, such as lists of pages, goes on; the rest is told alike.
+                Some(known) if known != value => *known = format!("{known}, {value}"),
+                Some(_) => {}
+                None => drop(self.metadata.insert(key.clone(), value.clone())),
+            }
+        }
     }
 
     /// Returns where `span` stands: rectangles with their pages, one for each run of words on a line.
@@ -257,13 +265,17 @@ mod tests {
             let sections = vec![Section { kind, span: Span { start: 0, end: text.len() } }];
             let rect = Rect { x0: 1.0, y0: 2.0, x1: 3.0, y1: 4.0 };
             let positions = vec![Position { start: 0, end: 3, page: number, rect }];
-            Document { sections, positions, ..Document::plain(text) }
+            let metadata = [("author", "A".to_owned()), ("pages", number.to_string())];
+            let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+            Document { sections, positions, metadata, ..Document::plain(text) }
         };
         let mut document = part(1, "one");
         document.append(&part(2, "two"));
         assert_eq!(document.text, "one\n\ntwo");
         let pages: Vec<_> = document.pages().map(|(n, span)| (n, span.start, span.end)).collect();
         assert_eq!(pages, [(1, 0, 3), (2, 5, 8)]);
+        assert_eq!(document.metadata["author"], "A");
+        assert_eq!(document.metadata["pages"], "1, 2");
         let boxes = document.boxes_of(Span { start: 6, end: 7 });
         assert_eq!(boxes.iter().map(|(page, _)| *page).collect::<Vec<_>>(), [2]);
     }
