@@ -145,7 +145,7 @@ pub(crate) fn convert(name: &str, source: &str) -> Document {
     if !language.is_empty() {
         metadata.insert("language".to_owned(), language.to_owned());
     }
-    Document { format: Format::Code, title: None, text, sections, metadata }
+    Document { format: Format::Code, title: None, text, sections, metadata, positions: Vec::new() }
 }
 
 fn language(name: &str, text: &str) -> Option<(&'static str, Rule)> {

@@ -85,5 +85,5 @@ pub(crate) fn convert(
     // What stands on the page is kept with more care than the properties, which templates fill.
     let title = named.or_else(|| metadata.remove("title")).or(first_heading);
     metadata.remove("title");
-    emit(Document { format: Format::Docx, title, text, sections, metadata })
+    emit(Document { format: Format::Docx, title, text, sections, metadata, positions: Vec::new() })
 }

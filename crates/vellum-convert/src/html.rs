@@ -50,7 +50,8 @@ fn document(page: Render) -> Document {
         }
         _ => Some(page.title).filter(|title| !title.is_empty()),
     };
-    Document { format: Format::Html, title, text, sections, metadata: page.metadata }
+    let (metadata, positions) = (page.metadata, Vec::new());
+    Document { format: Format::Html, title, text, sections, metadata, positions }
 }
 
 /// Returns whether `title` is the heading with the name of the site after it.

@@ -13,6 +13,9 @@
 //! Text of every format follows the rules of `clean`: `\n` line ends, no control characters, no trailing
 //! blanks, at most one empty line in a row.
 //!
+//! Scanned pages of a PDF are read by the program `tesseract` where it is installed ([`Ocr`]).
+//! Pages are also drawn as pictures: [`render_page`], [`WorkerPool::render`].
+//!
 //! Not here: splitting into chunks.
 
 #![warn(missing_docs)]
@@ -34,6 +37,7 @@ mod json;
 mod large;
 mod markdown;
 mod number;
+mod ocr;
 mod odf;
 mod ooxml;
 mod outlook;
@@ -48,14 +52,16 @@ mod text;
 mod worker;
 mod xml;
 
+pub use ocr::Ocr;
 pub use pool::{PoolSettings, WorkerPool};
 pub use worker::worker_main;
 
 use detect::{Kind, rejected};
 use large::LARGE_FROM;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use vellum_core::document::{Document, Format};
-use vellum_core::ports::ConvertInput;
+use vellum_core::ports::{Content, ConvertInput};
 use vellum_core::{Error, Result};
 
 /// Version of the extraction, part of the index settings.
@@ -66,7 +72,7 @@ use vellum_core::{Error, Result};
 pub const VERSION: &str = "3";
 
 /// Limits of one conversion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Largest file, in bytes. Larger files are rejected unread.
     pub max_bytes: u64,
@@ -75,12 +81,28 @@ pub struct Settings {
     pub max_text_bytes: usize,
     /// Most pages of a PDF.
     pub max_pages: usize,
+    /// Opens encrypted PDFs that cannot be read without; the owner's only with AES-256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+impl fmt::Debug for Settings {
+    /// Tells whether there is a password, not which.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { max_bytes, max_text_bytes, max_pages, password } = self;
+        f.debug_struct("Settings")
+            .field("max_bytes", max_bytes)
+            .field("max_text_bytes", max_text_bytes)
+            .field("max_pages", max_pages)
+            .field("password", &password.as_ref().map(|_| "redacted"))
+            .finish()
+    }
 }
 
 impl Default for Settings {
-    /// Returns 2 GiB of file, 64 MiB of text and 20,000 pages.
+    /// Returns 2 GiB of file, 64 MiB of text, 20,000 pages and no password.
     fn default() -> Self {
-        Self { max_bytes: 2 << 30, max_text_bytes: 64 << 20, max_pages: 20_000 }
+        Self { max_bytes: 2 << 30, max_text_bytes: 64 << 20, max_pages: 20_000, password: None }
     }
 }
 
@@ -189,6 +211,38 @@ pub fn convert_parts(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) 
 /// Returns the text of the first bytes of a file.
 fn head_text(head: &[u8], encoding: &'static encoding_rs::Encoding, mark: usize) -> String {
     encoding.decode_without_bom_handling(&head[mark.min(head.len())..]).0.into_owned()
+}
+
+/// Returns page `page` (from 1) of the PDF in `content` as a PNG that is `width` pixels wide; a page that is far
+/// longer than wide becomes narrower. Pure and without protection, as [`convert`].
+///
+/// # Errors
+/// `Rejected` when the content is no PDF, cannot be read, or has no such page.
+pub fn render_page(
+    content: &Content,
+    page: u32,
+    width: u32,
+    settings: &Settings,
+) -> Result<Vec<u8>> {
+    draw_page(content, page, width, settings).map(|(png, _)| png)
+}
+
+/// Returns the picture and the page's width in points.
+fn draw_page(
+    content: &Content,
+    page: u32,
+    width: u32,
+    settings: &Settings,
+) -> Result<(Vec<u8>, f32)> {
+    if content.len() > settings.max_bytes {
+        return Err(too_large(content.len(), settings));
+    }
+    let head = content.read_at(0, detect::HEAD);
+    let head = head.map_err(|error| Error::io("read the file", error))?;
+    match detect::detect("", &head)? {
+        Kind::Pdf => pdf::render(content, page, width, settings),
+        _ => Err(rejected("only pages of a PDF can be drawn")),
+    }
 }
 
 pub(crate) fn too_large(n_bytes: u64, settings: &Settings) -> vellum_core::Error {

@@ -35,7 +35,7 @@ pub(crate) fn convert(source: &str) -> Document {
         SectionKind::Heading { .. } | SectionKind::Page(_) => None,
     });
     let title = metadata.remove("title").or(first_heading);
-    Document { format: Format::Markdown, title, text, sections, metadata }
+    Document { format: Format::Markdown, title, text, sections, metadata, positions: Vec::new() }
 }
 
 /// Returns the scalar keys of a leading `---` block, and what follows it.

@@ -52,7 +52,7 @@ pub(crate) fn convert(
         SectionKind::Heading { .. } | SectionKind::Page(_) => None,
     });
     let title = named.or(title).or(first_heading);
-    emit(Document { format: Format::Odt, title, text, sections, metadata })
+    emit(Document { format: Format::Odt, title, text, sections, metadata, positions: Vec::new() })
 }
 
 /// Returns the content of `package`.

@@ -2,21 +2,28 @@
 //!
 //! The steps, each in a module: interpret a page into positioned glyphs (`glyphs`), form words and
 //! lines (`lines`), leave out running headers and footers (`furniture`, looks at many pages), find the reading
-//! order and tables (`layout`, `table`), let lines flow into paragraphs (`flow`). Every page keeps its
-//! section, empty or not.
+//! order and tables (`layout`, `table`), let lines flow into paragraphs (`flow`), find the headings (`outline`,
+//! `headings`). Text keeps its place on the way (`placed`). Every page keeps its section, empty or not.
 //!
 //! The interpreter is `hayro-interpret`: it repairs damaged files instead of giving up, decrypts, and
 //! is the renderer's own, so that text and page images agree. Like every PDF library it can still
 //! overflow the stack or eat memory on hostile files, so this runs in a child process.
 //!
-//! Not here: OCR, form fields, outlines.
+//! Pages are also drawn (`render`). Pages with pictures and no text are named in the metadata. Not here: OCR
+//! (`crate::ocr`), form fields, targets of links.
 
-mod flow;
+pub(crate) mod flow;
 mod furniture;
 mod glyphs;
+mod headings;
 mod layout;
-mod lines;
+pub(crate) mod lines;
+mod outline;
+pub(crate) mod placed;
+mod render;
 mod table;
+
+pub(crate) use render::render;
 
 use crate::Settings;
 use crate::clean;
@@ -26,15 +33,23 @@ use hayro_interpret::hayro_syntax::{DecryptionError, LoadPdfError, Pdf, PdfData}
 use hayro_interpret::{InterpreterCache, InterpreterSettings};
 use layout::Block;
 use lines::Word;
+use placed::{Place, Placed};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vellum_core::Result;
-use vellum_core::document::{Document, Format, Section, SectionKind, Span};
+use vellum_core::document::{Document, Format, Position, Rect, Section, SectionKind, Span};
 use vellum_core::ports::Content;
+
+/// Metadata: pages with pictures and no text, most likely scanned, as `3, 5-7`.
+pub(crate) const PAGES_WITHOUT_TEXT: &str = "pages_without_text";
+/// Why a document is rejected whose pages are all of that kind, or empty.
+pub(crate) const NO_TEXT_LAYER: &str = "no page has a text layer (scanned images need OCR)";
 
 /// Pages that are laid out together: running headers, page numbers and divided words are told by looking at
 /// other pages.
 const PAGES_PER_PART: usize = 128;
+/// Pages after which the file is opened anew: the library keeps what it unpacked for as long as it is open.
+const PAGES_PER_OPENING: usize = 8 * PAGES_PER_PART;
 /// Size of a title, as a multiple of the usual size, on the first page.
 const TITLE_SCALE: f64 = 1.2;
 /// Longest title taken from the first page, in characters.
@@ -51,42 +66,66 @@ pub(crate) fn convert(
     settings: &Settings,
     emit: &mut dyn FnMut(Document) -> Result<()>,
 ) -> Result<()> {
-    let pdf = Pdf::new(data(content)?).map_err(load_error)?;
+    let mut pdf = load(data(content)?, settings)?;
     let n_pages = pdf.pages().len();
-    if n_pages == 0 {
-        return Err(rejected("the PDF is damaged: it has no pages"));
-    }
-    if n_pages > settings.max_pages {
-        return Err(rejected(format!(
-            "the PDF has {n_pages} pages; the limit is {}",
-            settings.max_pages
-        )));
-    }
     let metadata = metadata(&pdf);
+    let outline = outline::read(&pdf);
     let mut title = pdf_title(&pdf);
     let mut n_bytes = 0;
-    // Pages that were read and hold no text; they open the next part.
+    // Pages that were read and hold no text; they open the next part. Those with pictures are reported.
     let mut empty: Vec<Section> = Vec::new();
+    let mut scans: Vec<u32> = Vec::new();
     for first in (0..n_pages).step_by(PAGES_PER_PART) {
+        if first > 0 && first.is_multiple_of(PAGES_PER_OPENING) {
+            pdf = load(data(content)?, settings)?;
+        }
         let pages = read_pages(&pdf, first, settings, &mut n_bytes)?;
         title = title.or_else(|| largest_line(&pages));
-        let (text, sections) = write(pages, first);
+        scans.extend(
+            (first + 1..).zip(&pages).filter(|(_, page)| page.is_scan).map(|(n, _)| n as u32),
+        );
+        let (text, mut sections) = write(pages, first);
         if text.is_empty() {
             empty.extend(sections);
             continue;
         }
+        let (text, places) = text.into_parts();
+        headings::add(&text, &places, &mut sections, &outline);
         let sections = empty.drain(..).chain(sections).collect();
-        let (title, metadata) = (title.clone(), metadata.clone());
-        emit(Document { format: Format::Pdf, title, text, sections, metadata })?;
+        let positions = places.iter().filter_map(position).collect();
+        let (title, metadata) = (title.clone(), with_scans(&metadata, &mut scans));
+        emit(Document { format: Format::Pdf, title, text, sections, metadata, positions })?;
     }
-    if n_bytes == 0 {
-        return Err(rejected("no page has a text layer (scanned images need OCR)"));
+    let is_scan = n_bytes == 0;
+    // Pages at the end, or all of them, where something is left to read.
+    if !empty.is_empty() && (!is_scan || !scans.is_empty()) {
+        let metadata = with_scans(&metadata, &mut scans);
+        let (text, sections, positions) = (String::new(), empty, Vec::new());
+        emit(Document { format: Format::Pdf, title, text, sections, metadata, positions })?;
     }
-    if !empty.is_empty() {
-        let (text, sections) = (String::new(), empty);
-        emit(Document { format: Format::Pdf, title, text, sections, metadata })?;
+    if is_scan { Err(rejected(NO_TEXT_LAYER)) } else { Ok(()) }
+}
+
+/// Returns the metadata of a part with the scanned pages in it.
+fn with_scans(
+    metadata: &BTreeMap<String, String>,
+    scans: &mut Vec<u32>,
+) -> BTreeMap<String, String> {
+    let mut metadata = metadata.clone();
+    if !scans.is_empty() {
+        let pages = crate::ocr::ranges(&std::mem::take(scans));
+        metadata.insert(PAGES_WITHOUT_TEXT.to_owned(), pages);
     }
-    Ok(())
+    metadata
+}
+
+pub(crate) fn position(place: &Place) -> Option<Position> {
+    // Tenths of a point are finer than any display and short to store.
+    let tenths = |value: f64| ((value * 10.0).round() / 10.0) as f32;
+    let [x0, y0, x1, y1] = [place.rect.x0, place.rect.y0, place.rect.x1, place.rect.y1].map(tenths);
+    let rect = Rect { x0, y0, x1, y1 };
+    let (start, end) = (u32::try_from(place.start).ok()?, u32::try_from(place.end).ok()?);
+    Some(Position { start, end, page: place.page, rect })
 }
 
 /// Returns the bytes as the interpreter wants them: at hand at any place. A spooled file is mapped.
@@ -104,6 +143,33 @@ fn data(content: &Content) -> Result<PdfData> {
             let map = map.map_err(|error| vellum_core::Error::io("map the file", error))?;
             Ok(Arc::new(map).into())
         }
+    }
+}
+
+/// Opens the file and counts its pages.
+fn load(data: PdfData, settings: &Settings) -> Result<Pdf> {
+    let pdf = open(data, settings.password.as_deref())?;
+    let (n_pages, limit) = (pdf.pages().len(), settings.max_pages);
+    if n_pages == 0 {
+        return Err(rejected("the PDF is damaged: it has no pages"));
+    }
+    if n_pages > limit {
+        return Err(rejected(format!("the PDF has {n_pages} pages; the limit is {limit}")));
+    }
+    Ok(pdf)
+}
+
+/// Opens a file without a password, else with this one: most need none, or only to be changed.
+fn open(data: PdfData, password: Option<&str>) -> Result<Pdf> {
+    const LOCKED: LoadPdfError = LoadPdfError::Decryption(DecryptionError::PasswordProtected);
+    match (Pdf::new(data.clone()), password) {
+        (Err(LOCKED), Some(password)) => {
+            Pdf::new_with_password(data, password).map_err(|error| match error {
+                LOCKED => rejected("the PDF is password-protected, and the password does not fit"),
+                _ => load_error(error),
+            })
+        }
+        (result, _) => result.map_err(load_error),
     }
 }
 
@@ -125,10 +191,16 @@ fn load_error(error: LoadPdfError) -> vellum_core::Error {
 /// A page on its way from glyphs to text.
 struct Page {
     words: Vec<Word>,
-    /// Text that runs in other directions, such as notes in a margin.
-    turned: Vec<lines::Words>,
+    /// Quarter turn of `words`.
+    quarter: usize,
+    /// Text that runs in other directions, such as notes in a margin, with its quarter turn.
+    turned: Vec<(usize, lines::Words)>,
     rules: glyphs::Rules,
     gap: f64,
+    /// Whether it shows pictures and no text.
+    is_scan: bool,
+    /// As displayed.
+    width: f64,
     height: f64,
 }
 
@@ -147,19 +219,20 @@ fn read_pages(
         let read = glyphs::read(page, &cache, &interpreter);
         let n_glyphs = |n: usize| read.glyphs[n].len();
         // The direction with most text is the page's own; a page scanned sideways has another than 0.
-        let main = (0..4).max_by_key(|&n| (n_glyphs(n), 4 - n)).unwrap_or(0);
-        let lines::Words { words, gap } = lines::words(&read.glyphs[main]);
+        let quarter = (0..4).max_by_key(|&n| (n_glyphs(n), 4 - n)).unwrap_or(0);
+        let lines::Words { words, gap } = lines::words(&read.glyphs[quarter]);
         let turned = (0..4)
-            .filter(|&n| n != main && n_glyphs(n) > 0)
-            .map(|n| lines::words(&read.glyphs[n]))
+            .filter(|&n| n != quarter && n_glyphs(n) > 0)
+            .map(|n| (n, lines::words(&read.glyphs[n])))
             .collect();
         *n_bytes += words.iter().map(|word| word.text.len() + 1).sum::<usize>();
         if *n_bytes > settings.max_text_bytes {
             return Err(crate::too_much_text(settings));
         }
-        let rules = if main == 0 { read.rules } else { glyphs::Rules::default() };
-        let height = if main % 2 == 0 { read.height } else { read.width };
-        pages.push(Page { words, turned, rules, gap, height });
+        let rules = if quarter == 0 { read.rules } else { glyphs::Rules::default() };
+        let is_scan = read.has_image && read.glyphs.iter().all(Vec::is_empty);
+        let (width, height) = (read.width, read.height);
+        pages.push(Page { words, quarter, turned, rules, gap, is_scan, width, height });
     }
     Ok(pages)
 }
@@ -167,8 +240,10 @@ fn read_pages(
 /// Writes the pages one after the other; a word or sentence that runs over the page's end stays whole.
 ///
 /// `first` is the index of the first page in the document.
-fn write(mut pages: Vec<Page>, first: usize) -> (String, Vec<Section>) {
-    let heights: Vec<f64> = pages.iter().map(|page| page.height).collect();
+fn write(mut pages: Vec<Page>, first: usize) -> (Placed, Vec<Section>) {
+    let upright =
+        |page: &Page| if page.quarter.is_multiple_of(2) { page.height } else { page.width };
+    let heights: Vec<f64> = pages.iter().map(upright).collect();
     let mut words: Vec<Vec<Word>> =
         pages.iter_mut().map(|page| std::mem::take(&mut page.words)).collect();
     furniture::remove(&mut words, &heights);
@@ -179,41 +254,39 @@ fn write(mut pages: Vec<Page>, first: usize) -> (String, Vec<Section>) {
         }
     }
 
-    let mut text = String::new();
+    let mut text = Placed::default();
     let mut sections: Vec<Section> = Vec::with_capacity(pages.len());
     for (n, (words, page)) in words.into_iter().zip(pages).enumerate() {
-        let mut body = page_text(words, &page, &vocabulary);
+        let number = u32::try_from(first + n + 1).unwrap_or(u32::MAX);
+        let mut body = page_text(words, &page, number, &vocabulary);
         finish_word(&mut text, &mut body, &mut sections, &vocabulary);
         if !text.is_empty() && !body.is_empty() {
             text.push_str(if flow::runs_on(&text, &body) { "\n" } else { "\n\n" });
         }
         let start = text.len();
-        text.push_str(&body);
-        let number =
-            u32::try_from(first + n + 1).expect("the number of pages is limited far below");
+        text.append(&body);
         let kind = SectionKind::Page(number);
         sections.push(Section { kind, span: Span { start, end: text.len() } });
     }
-    finish_word(&mut text, &mut String::new(), &mut sections, &vocabulary);
+    finish_word(&mut text, &mut Placed::default(), &mut sections, &vocabulary);
     (text, sections)
 }
 
 /// Puts a word that the page's end divides together, on the page where it began.
 fn finish_word(
-    text: &mut String,
-    next: &mut String,
+    text: &mut Placed,
+    next: &mut Placed,
     sections: &mut [Section],
     vocabulary: &Vocabulary,
 ) {
     let is_divided = text.ends_with(['-', '\u{2010}', '\u{ad}']);
     if is_divided && next.starts_with(char::is_lowercase) {
         let end = next.find(char::is_whitespace).unwrap_or(next.len());
-        flow::append_line(text, &next[..end], vocabulary);
-        *next = next[end..].trim_start().to_owned();
+        flow::append_line(text, &next.part(0..end), vocabulary);
+        *next = next.part(end..next.len()).trimmed();
     } else {
         // A soft hyphen was only there to be joined.
-        let kept = text.trim_end_matches('\u{ad}').len();
-        text.truncate(kept);
+        text.truncate(text.trim_end_matches('\u{ad}').len());
     }
     let end = text.len();
     if let Some(section) = sections.iter_mut().rev().find(|section| !section.span.is_empty()) {
@@ -225,22 +298,29 @@ fn finish_word(
     }
 }
 
-fn page_text(words: Vec<Word>, page: &Page, vocabulary: &Vocabulary) -> String {
-    let mut text = String::new();
+fn page_text(words: Vec<Word>, page: &Page, number: u32, vocabulary: &Vocabulary) -> Placed {
+    let mut text = Placed::default();
+    let settle = |text: &mut Placed, quarter| {
+        text.settle(number, |rect| glyphs::displayed(rect, quarter, page.width, page.height));
+    };
     for block in layout::blocks(words, &page.rules, page.gap) {
         push_block(&mut text, &block, page.gap, vocabulary);
     }
-    for turned in &page.turned {
+    settle(&mut text, page.quarter);
+    for (quarter, turned) in &page.turned {
         for block in layout::blocks(turned.words.clone(), &glyphs::Rules::default(), turned.gap) {
             push_block(&mut text, &block, turned.gap, vocabulary);
         }
+        settle(&mut text, *quarter);
     }
-    let clean: String = text.chars().filter(|&c| !clean::is_invisible(c)).collect();
-    let keeps_hyphen = text.ends_with('\u{ad}');
-    clean.trim().to_owned() + if keeps_hyphen { "\u{ad}" } else { "" }
+    // A soft hyphen at the end waits for the next page.
+    let end = text.strip_suffix('\u{ad}').unwrap_or(&text).len();
+    let mut clean = text.part(0..end).without(clean::is_invisible).trimmed();
+    clean.append(&text.part(end..text.len()));
+    clean
 }
 
-fn push_block(text: &mut String, block: &Block, gap: f64, vocabulary: &Vocabulary) {
+fn push_block(text: &mut Placed, block: &Block, gap: f64, vocabulary: &Vocabulary) {
     match block {
         Block::Lines(lines) => {
             for (n, paragraph) in flow::paragraphs(lines, gap, vocabulary).iter().enumerate() {
@@ -250,18 +330,37 @@ fn push_block(text: &mut String, block: &Block, gap: f64, vocabulary: &Vocabular
                     continue;
                 }
                 part(text, if paragraph.is_tight { "\n" } else { "\n\n" });
-                text.push_str(paragraph.text.trim());
+                text.append(&paragraph.text.trimmed());
             }
         }
         Block::Table(table) => {
             part(text, "\n\n");
-            let rows: Vec<String> = table.rows.iter().map(|row| clean::table_row(row)).collect();
-            text.push_str(&rows.join("\n"));
+            for (n, cells) in table.rows.iter().enumerate() {
+                if n > 0 {
+                    text.push_str("\n");
+                }
+                push_row(text, cells);
+            }
         }
     }
 }
 
-fn part(text: &mut String, separator: &str) {
+/// Appends a row as `clean::table_row` writes it, its cells with their places.
+fn push_row(text: &mut Placed, cells: &[Placed]) {
+    let texts: Vec<String> = cells.iter().map(|cell| cell.to_string()).collect();
+    let row = clean::table_row(&texts);
+    let mut at = 0;
+    for cell in cells {
+        // A row holds its cells as they are, one after the other.
+        let Some(start) = row[at..].find(&**cell).map(|distance| at + distance) else { continue };
+        text.push_str(&row[at..start]);
+        text.append(cell);
+        at = start + cell.len();
+    }
+    text.push_str(&row[at..]);
+}
+
+fn part(text: &mut Placed, separator: &str) {
     if !text.is_empty() {
         text.push_str(separator);
     }
@@ -287,7 +386,7 @@ fn largest_line(pages: &[Page]) -> Option<String> {
     let largest = sizes[sizes.len() - 1];
     let title: Vec<Word> =
         page.words.iter().filter(|word| word.size > largest * 0.95).cloned().collect();
-    let lines: Vec<String> =
+    let lines: Vec<Placed> =
         lines::lines(title).iter().map(|line| lines::text_of(&line.words, page.gap)).collect();
     let title = clean::collapsed(&clean::characters(&flow::join_lines(&lines)));
     let fits = (3..=MAX_TITLE_CHARS).contains(&title.chars().count());

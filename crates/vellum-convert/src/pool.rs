@@ -13,7 +13,9 @@
 //! Children get an empty environment and end with their stdin, hence with their parent.
 
 use crate::detect::rejected;
-use crate::worker::{Hello, JOB, Job, Request, Response};
+use crate::ocr::{self, Ocr};
+use crate::pdf::NO_TEXT_LAYER;
+use crate::worker::{Hello, JOB, Job, Render, Request, Response};
 use crate::{Settings, VERSION, too_large};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -37,6 +39,8 @@ const BYTES_PER_SECOND: u64 = 1 << 20;
 const TEXT_PER_SECOND: u64 = 20 << 10;
 /// How long a child that closed its pipes may take to end.
 const EXIT_WAIT: Duration = Duration::from_secs(2);
+/// Largest picture of a page that is read; four bytes for each pixel that may be drawn.
+const MAX_IMAGE_BYTES: usize = 64 << 20;
 /// How much of a child's stderr is kept to tell why it died.
 const MAX_STDERR_BYTES: u64 = 4096;
 
@@ -58,10 +62,13 @@ pub struct PoolSettings {
     pub max_documents_per_worker: usize,
     /// Limits of one conversion.
     pub limits: Settings,
+    /// Reads scanned pages; without it they are only named.
+    pub ocr: Option<Ocr>,
 }
 
 impl PoolSettings {
-    /// Returns settings for `program` with one worker per core, 30 seconds, 512 MiB and 500 files per worker.
+    /// Returns settings for `program` with one worker per core, 30 seconds, 512 MiB, 500 files per worker, and
+    /// `tesseract` for English where it is installed.
     pub fn new(program: impl Into<PathBuf>, args: Vec<String>) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -72,6 +79,7 @@ impl PoolSettings {
             memory_bytes: 512 << 20,
             max_documents_per_worker: 500,
             limits: Settings::default(),
+            ocr: Ocr::find("eng"),
         }
     }
 }
@@ -94,6 +102,54 @@ impl WorkerPool {
         let permits = Semaphore::new(settings.workers.max(1));
         Self(Arc::new(Pool { settings, permits, idle: Mutex::new(Vec::new()) }))
     }
+
+    /// Returns page `page` (from 1) of the PDF in `content` as a PNG; see [`crate::render_page`].
+    ///
+    /// # Errors
+    /// As [`crate::render_page`], and `Rejected` when the page breaks its child.
+    pub async fn render(&self, content: Content, page: u32, width: u32) -> Result<Vec<u8>> {
+        let input = ConvertInput { name: String::new(), content };
+        let mut responses = self.responses(input, Some(Render { page, width }));
+        match responses.recv().await {
+            Some(Ok(Response::Image { png, .. })) => Ok(png),
+            Some(Err(error)) => Err(error),
+            Some(Ok(_)) | None => Err(answered_wrongly()),
+        }
+    }
+
+    /// Reads the scanned pages of a part; those that cannot be read stay named. Returns whether text was found.
+    async fn read_scans(&self, ocr: &Ocr, input: &ConvertInput, part: &mut Document) -> bool {
+        let (mut read, mut unread) = (Vec::new(), Vec::new());
+        for page in ocr::wanted(part) {
+            let table = async {
+                let (png, width) = self.0.draw(input, page, ocr::WIDTH).await?;
+                Ok::<_, Error>((ocr.read(&png).await?, width))
+            };
+            let is_read = match table.await {
+                Ok((table, width)) => ocr::put(part, page, width, &table),
+                Err(error) => {
+                    warn!(name = input.name, page, error = %error, "a scanned page was not read");
+                    false
+                }
+            };
+            if is_read { read.push(page) } else { unread.push(page) }
+        }
+        ocr::report(part, &read, &unread);
+        !read.is_empty()
+    }
+
+    /// Runs a job on a child; the answers to it, without the end.
+    fn responses(&self, input: ConvertInput, render: Option<Render>) -> mpsc::Receiver<Answer> {
+        let (sender, receiver) = mpsc::channel(PARTS_AHEAD);
+        let pool = self.0.clone();
+        tokio::spawn(async move {
+            if let Err(error) = pool.convert(&input, render, &sender).await {
+                // A reader that is gone has no use for the error.
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        receiver
+    }
 }
 
 #[async_trait]
@@ -107,16 +163,25 @@ impl Converter for WorkerPool {
         if input.content.len() > limits.max_bytes {
             return stream::iter([Err(too_large(input.content.len(), limits))]).boxed();
         }
-        let (sender, receiver) = mpsc::channel(PARTS_AHEAD);
-        let pool = self.0.clone();
-        tokio::spawn(async move {
-            if let Err(error) = pool.convert(&input, &sender).await {
-                // A reader that is gone has no use for the error.
-                let _ = sender.send(Err(error)).await;
-            }
-        });
-        stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) })
-            .boxed()
+        let responses = self.responses(input.clone(), None);
+        // Whether a document without any text layer got text from its pictures.
+        let is_read = false;
+        stream::unfold((self.clone(), input, responses, is_read), async |state| {
+            let (pool, input, mut responses, mut is_read) = state;
+            let part = match responses.recv().await? {
+                Ok(Response::Part(mut part)) => {
+                    if let Some(ocr) = &pool.0.settings.ocr {
+                        is_read |= pool.read_scans(ocr, &input, &mut part).await;
+                    }
+                    Ok(part)
+                }
+                Ok(_) => Err(answered_wrongly()),
+                Err(error) if is_read && error.message() == NO_TEXT_LAYER => return None,
+                Err(error) => Err(error),
+            };
+            Some((part, (pool, input, responses, is_read)))
+        })
+        .boxed()
     }
 
     async fn check(&self) -> Result<()> {
@@ -134,29 +199,71 @@ impl Converter for WorkerPool {
     }
 }
 
-/// Where the parts of a document go.
-type Reader = mpsc::Sender<Result<Document>>;
+/// A part or a picture.
+type Answer = Result<Response>;
+/// Where the answers to a job go.
+type Reader = mpsc::Sender<Answer>;
 
 impl Pool {
-    async fn convert(&self, input: &ConvertInput, reader: &Reader) -> Result<()> {
+    async fn convert(
+        &self,
+        input: &ConvertInput,
+        render: Option<Render>,
+        reader: &Reader,
+    ) -> Result<()> {
+        let request = Request { name: input.name.clone(), n_bytes: input.content.len(), render };
         let _permit = self.permits.acquire().await.map_err(|error| {
             Error::new(ErrorKind::Unavailable, "the converter is closed").with_source(error)
         })?;
         if let Content::Memory(_) = input.content
             && let Some(worker) = self.take_idle()
         {
-            match self.run(worker, input, reader).await {
+            match self.run(worker, input, &request, reader).await {
                 Outcome::Crashed { reason, n_parts: 0 } => {
                     debug!(reason, "used worker died, trying a new one");
                 }
                 outcome => return outcome.into_result(),
             }
         }
-        let worker = Worker::start(&self.settings, input)?;
-        self.run(worker, input, reader).await.into_result()
+        let worker = Worker::start(&self.settings, input, &request)?;
+        self.run(worker, input, &request, reader).await.into_result()
     }
 
-    async fn run(&self, mut worker: Worker, input: &ConvertInput, reader: &Reader) -> Outcome {
+    /// Draws a page on a child beyond the permits: the caller holds one for the document, so waiting for
+    /// another could last forever.
+    async fn draw(&self, input: &ConvertInput, page: u32, width: u32) -> Result<(Vec<u8>, f32)> {
+        let render = Some(Render { page, width });
+        let request = Request { name: input.name.clone(), n_bytes: input.content.len(), render };
+        let request = &request;
+        let worker = Worker::start(&self.settings, input, request)?;
+        // One answer is expected; a child that gives more is killed with the reader.
+        let (sender, mut receiver) = mpsc::channel(1);
+        let image = async {
+            let image = receiver.recv().await;
+            drop(receiver);
+            image
+        };
+        let (outcome, image) = tokio::join!(
+            async move {
+                let outcome = self.run(worker, input, request, &sender).await;
+                drop(sender);
+                outcome
+            },
+            image
+        );
+        match image {
+            Some(Ok(Response::Image { png, width_points, .. })) => Ok((png, width_points)),
+            _ => Err(outcome.into_result().err().unwrap_or_else(answered_wrongly)),
+        }
+    }
+
+    async fn run(
+        &self,
+        mut worker: Worker,
+        input: &ConvertInput,
+        request: &Request,
+        reader: &Reader,
+    ) -> Outcome {
         let mut budget = Budget::of(&self.settings, input);
         let mut n_parts = 0;
         let mut sent = false;
@@ -164,7 +271,7 @@ impl Pool {
             let start = Instant::now();
             let exchange = async {
                 if !std::mem::replace(&mut sent, true) {
-                    worker.send_file(input, &self.settings).await?;
+                    worker.send_file(input, request, &self.settings).await?;
                 }
                 worker.answer(&self.settings.limits).await
             };
@@ -175,10 +282,12 @@ impl Pool {
             };
             budget.spend(start.elapsed());
             match answer {
-                Ok(Ok(Response::Part(part))) => {
+                Ok(Ok(response @ (Response::Part(_) | Response::Image { .. }))) => {
                     n_parts += 1;
-                    budget.earn(part.text.len() as u64, TEXT_PER_SECOND);
-                    if reader.send(Ok(part)).await.is_err() {
+                    if let Response::Part(part) = &response {
+                        budget.earn(part.text.len() as u64, TEXT_PER_SECOND);
+                    }
+                    if reader.send(Ok(response)).await.is_err() {
                         return Outcome::Done(Ok(()));
                     }
                 }
@@ -274,7 +383,7 @@ struct Worker {
 
 impl Worker {
     /// Starts a child for many files, or for this one if it is spooled.
-    fn start(settings: &PoolSettings, input: &ConvertInput) -> Result<Self> {
+    fn start(settings: &PoolSettings, input: &ConvertInput, request: &Request) -> Result<Self> {
         let program = settings.program.display();
         let broken = |error: std::io::Error| {
             Error::new(ErrorKind::Unavailable, format!("start the converter `{program}`"))
@@ -285,7 +394,7 @@ impl Worker {
         match &input.content {
             Content::Memory(_) => command.stdin(Stdio::piped()),
             Content::Spooled { file, .. } => {
-                let job = Job { hello: hello(settings), request: request(input) };
+                let job = Job { hello: hello(settings), request: request.clone() };
                 let job = serde_json::to_string(&job).map_err(|error| broken(error.into()))?;
                 command.env(JOB, job).stdin(Stdio::from(file.try_clone().map_err(broken)?))
             }
@@ -307,6 +416,7 @@ impl Worker {
     async fn send_file(
         &mut self,
         input: &ConvertInput,
+        request: &Request,
         settings: &PoolSettings,
     ) -> std::io::Result<()> {
         let (Content::Memory(bytes), Some(_)) = (&input.content, &self.stdin) else {
@@ -315,7 +425,7 @@ impl Worker {
         if self.n_documents == 0 {
             self.send(&hello(settings)).await?;
         }
-        self.send(&request(input)).await?;
+        self.send(request).await?;
         let Some(stdin) = &mut self.stdin else { return Ok(()) };
         stdin.write_all(bytes).await?;
         stdin.flush().await
@@ -329,7 +439,15 @@ impl Worker {
         }
         let mut frame = vec![0; length];
         self.stdout.read_exact(&mut frame).await?;
-        serde_json::from_slice(&frame).map_err(std::io::Error::other)
+        let mut response = serde_json::from_slice(&frame).map_err(std::io::Error::other)?;
+        if let Response::Image { n_bytes, png, .. } = &mut response {
+            if *n_bytes > MAX_IMAGE_BYTES {
+                return Err(std::io::Error::other("the image is too large"));
+            }
+            png.resize(*n_bytes, 0);
+            self.stdout.read_exact(png).await?;
+        }
+        Ok(response)
     }
 
     async fn send(&mut self, header: &(impl serde::Serialize + Sync)) -> std::io::Result<()> {
@@ -352,8 +470,7 @@ impl Worker {
         // A child that waits for the rest of its input goes on waiting, unless that ends.
         drop(self.stdin.take());
         let Ok(Ok(status)) = tokio::time::timeout(EXIT_WAIT, self.child.wait()).await else {
-            let broken = Error::new(ErrorKind::Unavailable, "the converter answered wrongly");
-            return Outcome::Done(Err(broken.with_source(error)));
+            return Outcome::Done(Err(answered_wrongly().with_source(error)));
         };
         let mut last_words = Vec::new();
         // What cannot be read is not needed: the signal remains.
@@ -378,14 +495,14 @@ impl Worker {
 
 fn hello(settings: &PoolSettings) -> Hello {
     Hello {
-        settings: settings.limits,
+        settings: settings.limits.clone(),
         memory_bytes: settings.memory_bytes,
         timeout_ms: u64::try_from(settings.timeout.as_millis()).unwrap_or(u64::MAX / 2),
     }
 }
 
-fn request(input: &ConvertInput) -> Request {
-    Request { name: input.name.clone(), n_bytes: input.content.len() }
+fn answered_wrongly() -> Error {
+    Error::new(ErrorKind::Unavailable, "the converter answered wrongly")
 }
 
 fn signal(status: ExitStatus) -> Option<String> {

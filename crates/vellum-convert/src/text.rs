@@ -12,5 +12,6 @@ pub(crate) fn convert(text: &str) -> Document {
     let mut builder = TextBuilder::default();
     builder.push_lines(&characters(text));
     let (text, sections) = builder.finish();
-    Document { format: Format::Text, title: None, text, sections, metadata: BTreeMap::new() }
+    let (metadata, positions) = (BTreeMap::new(), Vec::new());
+    Document { format: Format::Text, title: None, text, sections, metadata, positions }
 }

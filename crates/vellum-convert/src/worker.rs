@@ -3,8 +3,8 @@
 //! Frames are a length (u32, little endian) and that many bytes. A child that serves many files reads a
 //! [`Hello`] with the limits from stdin, then for each file a [`Request`] in JSON and the raw content. A
 //! child for one large file has that file as its stdin, and limits and request in its environment
-//! ([`JOB`]). Either answers in JSON frames on stdout: any number of [`Response::Part`], then an end. The
-//! child ends when stdin does, which is also how it notices that its parent has died, or when nobody reads
+//! ([`JOB`]). Either answers in JSON frames on stdout: any number of [`Response::Part`] or the one
+//! [`Response::Image`] that was asked for, then an end. The child ends when stdin does, which is also how it notices that its parent has died, or when nobody reads
 //! its answers.
 //!
 //! Each file is converted on a thread with a large stack, so that deep nesting which is not hostile is
@@ -13,7 +13,7 @@
 //! converted cannot end its child, so the child has a deadline of its own.
 
 use crate::detect::rejected;
-use crate::{Settings, convert_parts, sandbox};
+use crate::{Settings, convert_parts, draw_page, sandbox};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -59,10 +59,22 @@ pub(crate) struct Job {
 }
 
 /// What precedes the content of a file.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Request {
     pub(crate) name: String,
     pub(crate) n_bytes: u64,
+    /// The page that is wanted as a picture, instead of the document.
+    #[serde(default)]
+    pub(crate) render: Option<Render>,
+}
+
+/// A page to draw.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Render {
+    /// From 1.
+    pub(crate) page: u32,
+    /// In pixels.
+    pub(crate) width: u32,
 }
 
 /// The answers to a file: parts, then one of the others.
@@ -71,6 +83,14 @@ pub(crate) struct Request {
 pub(crate) enum Response {
     /// The next part of the document.
     Part(Document),
+    /// The picture of a page, a PNG; its bytes follow the frame.
+    Image {
+        n_bytes: usize,
+        /// Width of the page in points.
+        width_points: f32,
+        #[serde(skip)]
+        png: Vec<u8>,
+    },
     /// The document is complete.
     End,
     /// The code of an error kind, and its message.
@@ -113,7 +133,7 @@ fn convert_stdin(job: &Job) -> Result<()> {
     let file = File::from(stdin.map_err(|error| Error::io("open the file", error))?);
     let content = Content::Spooled { file: Arc::new(file), len: request.n_bytes };
     let input = ConvertInput { name: request.name.clone(), content };
-    answer(input, hello, &mut std::io::stdout().lock())
+    answer(input, request.render, hello, &mut std::io::stdout().lock())
 }
 
 fn serve(mut stdin: impl Read, mut stdout: impl Write) -> Result<()> {
@@ -127,14 +147,19 @@ fn serve(mut stdin: impl Read, mut stdout: impl Write) -> Result<()> {
             .read_exact(&mut content)
             .map_err(|error| Error::io("read a file to convert", error))?;
         let input = ConvertInput { name: request.name, content: content.into() };
-        answer(input, &hello, &mut stdout)?;
+        answer(input, request.render, &hello, &mut stdout)?;
     }
     Ok(())
 }
 
 /// Converts one file and writes what comes of it.
-fn answer(input: ConvertInput, hello: &Hello, stdout: &mut impl Write) -> Result<()> {
-    let responses = convert_apart(input, hello.settings)?;
+fn answer(
+    input: ConvertInput,
+    render: Option<Render>,
+    hello: &Hello,
+    stdout: &mut impl Write,
+) -> Result<()> {
+    let responses = convert_apart(input, render, hello.settings.clone())?;
     loop {
         let response = match responses.recv_timeout(hello.deadline()) {
             Ok(response) => response,
@@ -150,22 +175,36 @@ fn answer(input: ConvertInput, hello: &Hello, stdout: &mut impl Write) -> Result
             Error::new(ErrorKind::Internal, "encode a document").with_source(error)
         })?;
         write_frame(stdout, &frame)?;
-        if !matches!(response, Response::Part(_)) {
-            return Ok(());
+        match response {
+            Response::Part(_) => {}
+            Response::Image { png, .. } => write_bytes(stdout, &png)?,
+            Response::End | Response::Error { .. } => return Ok(()),
         }
     }
 }
 
 /// Converts on a thread of its own, which waits while its answers are not taken.
-fn convert_apart(input: ConvertInput, settings: Settings) -> Result<Receiver<Response>> {
+fn convert_apart(
+    input: ConvertInput,
+    render: Option<Render>,
+    settings: Settings,
+) -> Result<Receiver<Response>> {
     let (sender, receiver) = sync_channel(1);
     std::thread::Builder::new()
         .name("convert".into())
         .stack_size(STACK_BYTES)
         .spawn(move || {
             let gone = |_| Error::new(ErrorKind::Cancelled, "nobody wants the document");
-            let mut emit = |part| sender.send(Response::Part(part)).map_err(gone);
-            let end = match convert_parts(&input, &settings, &mut emit) {
+            let send = |response| sender.send(response).map_err(gone);
+            let result = match render {
+                Some(Render { page, width }) => draw_page(&input.content, page, width, &settings)
+                    .and_then(|image| {
+                        let (png, width_points) = image;
+                        send(Response::Image { n_bytes: png.len(), width_points, png })
+                    }),
+                None => convert_parts(&input, &settings, &mut |part| send(Response::Part(part))),
+            };
+            let end = match result {
                 Ok(()) => Response::End,
                 Err(error) => Response::failure(&error),
             };
@@ -222,6 +261,11 @@ fn read_frame(stdin: &mut impl Read) -> Result<Option<Vec<u8>>> {
 
 fn write_frame(stdout: &mut impl Write, frame: &[u8]) -> Result<()> {
     let length = u32::try_from(frame.len()).map_err(|_| rejected("the document is too large"))?;
-    let written = stdout.write_all(&length.to_le_bytes()).and_then(|()| stdout.write_all(frame));
-    written.and_then(|()| stdout.flush()).map_err(|error| Error::io("write a document", error))
+    write_bytes(stdout, &length.to_le_bytes())?;
+    write_bytes(stdout, frame)
+}
+
+fn write_bytes(stdout: &mut impl Write, bytes: &[u8]) -> Result<()> {
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    written.map_err(|error| Error::io("write a document", error))
 }

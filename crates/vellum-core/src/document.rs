@@ -2,6 +2,10 @@
 //!
 //! Every position is a byte offset into [`Document::text`]; citations and chunks point there.
 
+mod position;
+
+pub use position::{Position, Rect};
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -165,7 +169,7 @@ pub struct Section {
 }
 
 /// The text of one source object with its structure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     /// Recognised format.
     pub format: Format,
@@ -177,6 +181,10 @@ pub struct Document {
     pub sections: Vec<Section>,
     /// Author, dates, language and the like, as the source names them.
     pub metadata: BTreeMap<String, String>,
+    /// Where the words stand on their pages, ascending and without overlap; empty where the format does not
+    /// tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub positions: Vec<Position>,
 }
 
 impl Document {
@@ -188,12 +196,13 @@ impl Document {
             text: text.into(),
             sections: Vec::new(),
             metadata: BTreeMap::new(),
+            positions: Vec::new(),
         }
     }
 
     /// Puts the next part of the same document after this one, as a paragraph of its own.
     ///
-    /// A heading stays open across parts only in its own: nothing tells whether the next one continues it.
+    /// Metadata that differs is joined by commas. A heading stays open across parts only in its own: nothing tells whether the next one continues it.
     pub fn append(&mut self, part: &Self) {
         if !part.text.is_empty() {
             self.text.push_str(PART_SEPARATOR);
@@ -204,6 +213,22 @@ impl Document {
             kind: section.kind.clone(),
             span: Span { start: section.span.start + start, end: section.span.end + start },
         }));
+        self.positions.extend(position::moved(&part.positions, start));
+        for (key, value) in &part.metadata {
+            match self.metadata.get_mut(key) {
+                // What is told of each part, such as lists of pages, goes on; the rest is told alike.
+                Some(known) if known != value => *known = format!("{known}, {value}"),
+                Some(_) => {}
+                None => drop(self.metadata.insert(key.clone(), value.clone())),
+            }
+        }
+    }
+
+    /// Returns where `span` stands: rectangles with their pages, one for each run of words on a line.
+    ///
+    /// A word that `span` only touches counts whole; empty where the format has no positions.
+    pub fn boxes_of(&self, span: Span) -> Vec<(u32, Rect)> {
+        position::boxes(&self.positions, span)
     }
 
     /// Returns the pages as `(number, span)`, in order; empty where the format has none.
@@ -238,13 +263,21 @@ mod tests {
         let part = |number, text: &str| {
             let kind = SectionKind::Page(number);
             let sections = vec![Section { kind, span: Span { start: 0, end: text.len() } }];
-            Document { sections, ..Document::plain(text) }
+            let rect = Rect { x0: 1.0, y0: 2.0, x1: 3.0, y1: 4.0 };
+            let positions = vec![Position { start: 0, end: 3, page: number, rect }];
+            let metadata = [("author", "A".to_owned()), ("pages", number.to_string())];
+            let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+            Document { sections, positions, metadata, ..Document::plain(text) }
         };
         let mut document = part(1, "one");
         document.append(&part(2, "two"));
         assert_eq!(document.text, "one\n\ntwo");
         let pages: Vec<_> = document.pages().map(|(n, span)| (n, span.start, span.end)).collect();
         assert_eq!(pages, [(1, 0, 3), (2, 5, 8)]);
+        assert_eq!(document.metadata["author"], "A");
+        assert_eq!(document.metadata["pages"], "1, 2");
+        let boxes = document.boxes_of(Span { start: 6, end: 7 });
+        assert_eq!(boxes.iter().map(|(page, _)| *page).collect::<Vec<_>>(), [2]);
     }
 
     #[test]

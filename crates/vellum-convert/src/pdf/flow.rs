@@ -8,6 +8,7 @@
 //! writes the word with a hyphen elsewhere and never without.
 
 use super::lines::{Line, is_rtl, text_of};
+use super::placed::Placed;
 use std::collections::HashSet;
 
 /// Distance of lines, as a multiple of the block's usual one, that ends a paragraph.
@@ -23,7 +24,7 @@ pub(crate) type Vocabulary = HashSet<String>;
 /// A paragraph and how it is set apart from the one before.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Paragraph {
-    pub(crate) text: String,
+    pub(crate) text: Placed,
     /// Whether only a line end parts it from the one before, as between list items.
     pub(crate) is_tight: bool,
 }
@@ -35,13 +36,13 @@ pub(crate) fn paragraphs(lines: &[Line], gap: f64, vocabulary: &Vocabulary) -> V
     // Where the text of the list item that is being read starts, right of its marker.
     let mut item: Option<f64> = None;
     for (n, line) in lines.iter().enumerate() {
-        let text = shorten_leaders(&text_of(&line.words, gap));
+        let text = shorten_leaders(text_of(&line.words, gap));
         let neighbours = Neighbours {
             above: n.checked_sub(1).map(|above| &lines[above]),
             line,
             below: lines.get(n + 1),
         };
-        let so_far = paragraphs.last().map_or("", |paragraph| paragraph.text.as_str());
+        let so_far = paragraphs.last().map_or("", |paragraph| &*paragraph.text);
         let relation = metrics.relation(&neighbours, so_far, &text, item);
         if relation != Relation::Continues {
             item = item_text_start(line);
@@ -172,22 +173,24 @@ fn item_text_start(line: &Line) -> Option<f64> {
 }
 
 /// Shortens the dots that lead to a page number.
-fn shorten_leaders(text: &str) -> String {
+fn shorten_leaders(text: Placed) -> Placed {
     if !text.contains("....") && !text.contains(". . . .") {
-        return text.to_owned();
+        return text;
     }
-    let mut short = String::with_capacity(text.len());
+    let mut short = Placed::default();
     let mut n_dots = 0;
+    let mut start = 0;
     for word in text.split(' ') {
+        let end = start + word.len();
         let is_dots = !word.is_empty() && word.chars().all(|c| c == '.');
         n_dots = if is_dots { n_dots + word.len() } else { 0 };
-        if n_dots > word.len() && n_dots > 3 {
-            continue;
+        if n_dots <= word.len() || n_dots <= 3 {
+            if !short.is_empty() {
+                short.push_str(" ");
+            }
+            short.append(&text.part(start..if n_dots > 3 { start + 3 } else { end }));
         }
-        if !short.is_empty() {
-            short.push(' ');
-        }
-        short.push_str(if n_dots > 3 { "..." } else { word });
+        start = end + 1;
     }
     short
 }
@@ -198,8 +201,8 @@ fn ends_in_page_number(text: &str) -> bool {
 }
 
 /// Joins lines of one cell or paragraph without a vocabulary.
-pub(crate) fn join_lines(lines: &[String]) -> String {
-    let mut text = String::new();
+pub(crate) fn join_lines(lines: &[Placed]) -> Placed {
+    let mut text = Placed::default();
     for line in lines {
         append_line(&mut text, line, &Vocabulary::new());
     }
@@ -207,21 +210,21 @@ pub(crate) fn join_lines(lines: &[String]) -> String {
 }
 
 /// Appends a line to a paragraph: a divided word is put together, else a blank parts the lines.
-pub(crate) fn append_line(text: &mut String, line: &str, vocabulary: &Vocabulary) {
-    let line = line.trim();
+pub(crate) fn append_line(text: &mut Placed, line: &Placed, vocabulary: &Vocabulary) {
+    let line = line.trimmed();
     let (Some(last), Some(first)) = (text.chars().next_back(), line.chars().next()) else {
-        return text.push_str(line);
+        return text.append(&line);
     };
     let is_hyphen = matches!(last, '-' | '\u{2010}' | '\u{ad}');
     let before = text[..text.len() - last.len_utf8()].chars().next_back();
     if is_hyphen && before.is_some_and(char::is_alphabetic) && first.is_alphabetic() {
-        if last == '\u{ad}' || first.is_lowercase() && !is_compound(text, line, vocabulary) {
+        if last == '\u{ad}' || first.is_lowercase() && !is_compound(text, &line, vocabulary) {
             text.truncate(text.len() - last.len_utf8());
         }
     } else if !(is_unspaced(last) && is_unspaced(first)) {
-        text.push(' ');
+        text.push_str(" ");
     }
-    text.push_str(line);
+    text.append(&line);
 }
 
 /// Returns whether the word divided between `text` and `line` is written with its hyphen elsewhere, and
@@ -298,9 +301,13 @@ mod tests {
             ("", "first", "first"),
         ];
         for (text, line, expect) in cases {
-            let mut text = text.to_owned();
-            append_line(&mut text, line, &vocabulary);
-            assert_eq!(text, expect);
+            let [mut text, line] = [text, line].map(|text| {
+                let mut placed = Placed::default();
+                placed.push_str(text);
+                placed
+            });
+            append_line(&mut text, &line, &vocabulary);
+            assert_eq!(&*text, expect);
         }
     }
 

@@ -71,6 +71,7 @@ pub(crate) struct Page {
     /// Glyphs by direction of text: 0, 90, 180, 270 degrees; drawing order within each.
     pub(crate) glyphs: [Vec<Glyph>; 4],
     pub(crate) rules: Rules,
+    pub(crate) has_image: bool,
 }
 
 /// Interprets `page` and returns what it draws as text.
@@ -112,7 +113,7 @@ struct Collector {
     marked: Vec<Marked>,
     n_artifacts: usize,
     /// Character and rounded place; bold by double strike draws the same glyph twice.
-    seen: HashSet<(String, i64, i64)>,
+    seen: HashSet<(char, i32, i32)>,
     n_glyphs: usize,
 }
 
@@ -154,9 +155,10 @@ impl Collector {
             return;
         }
         let grain = glyph.size * 0.15;
-        let key = ((glyph.x0 / grain).round() as i64, (glyph.y / grain).round() as i64);
+        let step = |place: f64| (place / grain).round() as i32;
+        let first = glyph.text.chars().next().unwrap_or(' ');
         let is_blank = glyph.text.trim().is_empty();
-        if !is_blank && !self.seen.insert((glyph.text.clone(), key.0, key.1)) {
+        if !is_blank && !self.seen.insert((first, step(glyph.x0), step(glyph.y))) {
             return;
         }
         self.n_glyphs += 1;
@@ -267,7 +269,9 @@ impl<'a> Device<'a> for Collector {
 
     fn push_clip_path(&mut self, _: &ClipPath) {}
     fn push_transparency_group(&mut self, _: f32, _: Option<SoftMask<'a>>, _: BlendMode) {}
-    fn draw_image(&mut self, _: Image<'a, '_>, _: ImageDrawProps<'a>) {}
+    fn draw_image(&mut self, _: Image<'a, '_>, _: ImageDrawProps<'a>) {
+        self.page.has_image = true;
+    }
     fn pop_clip(&mut self) {}
     fn pop_transparency_group(&mut self) {}
 }
@@ -297,15 +301,37 @@ fn upright(at: Point, quarter: usize, width: f64, height: f64) -> Point {
     }
 }
 
+/// Turns a rectangle of this quarter turn back to the page as displayed, and cuts it off at its edges.
+pub(crate) fn displayed(rect: Rect, quarter: usize, width: f64, height: f64) -> Rect {
+    let Rect { x0, y0, x1, y1 } = rect;
+    let turned = match quarter {
+        1 => Rect::new(width - y1, x0, width - y0, x1),
+        2 => Rect::new(width - x1, height - y1, width - x0, height - y0),
+        3 => Rect::new(y0, height - x1, y1, height - x0),
+        _ => rect,
+    };
+    Rect::new(
+        turned.x0.clamp(0.0, width),
+        turned.y0.clamp(0.0, height),
+        turned.x1.clamp(0.0, width),
+        turned.y1.clamp(0.0, height),
+    )
+}
+
 /// Returns the glyph's characters, ligatures and presentation forms taken apart.
 fn characters(drawn: &Drawn<'_>) -> Option<String> {
     let text = match drawn.as_unicode()? {
-        BfString::Char(c) => c.to_string(),
+        BfString::Char(c) => String::from(c),
         BfString::String(text) => text,
     };
     let composed = |c: char| matches!(c, '\u{fb00}'..='\u{fb4f}' | '\u{fb50}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}');
     let text = if text.contains(composed) { text.nfkc().collect() } else { text };
-    Some(visible(&text))
+    // Most glyphs are one visible character: nothing to filter, nothing to copy.
+    if text.chars().any(|c| c != '\u{ad}' && is_invisible(c)) {
+        Some(visible(&text))
+    } else {
+        Some(text)
+    }
 }
 
 /// Returns `text` without invisible characters; a soft hyphen tells that the line ends inside a word.

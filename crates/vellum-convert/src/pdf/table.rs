@@ -11,6 +11,7 @@
 use super::glyphs::{Rule, Rules, Upright};
 use super::layout::Block;
 use super::lines::{Line, Word, lines, text_of};
+use super::placed::Placed;
 
 /// Tolerance for "the same place", in points.
 const SAME_PLACE: f64 = 4.0;
@@ -32,7 +33,7 @@ const PROSE_CHARS: usize = 30;
 /// Rows of cells with their place on the page.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Table {
-    pub(crate) rows: Vec<Vec<String>>,
+    pub(crate) rows: Vec<Vec<Placed>>,
     pub(crate) x0: f64,
     pub(crate) x1: f64,
     pub(crate) top: f64,
@@ -150,7 +151,7 @@ fn rows(
     stack: &[Rule],
     uprights: &[Upright],
     gap: f64,
-) -> Option<Vec<Vec<String>>> {
+) -> Option<Vec<Vec<Placed>>> {
     let all = lines(words.to_vec());
     let starts = drawn_columns(stack, uprights).or_else(|| column_starts(words, all.len()))?;
     let n_chars: usize = words.iter().map(|word| word.text.chars().count()).sum();
@@ -185,7 +186,7 @@ fn rows(
             }
         }
     }
-    rows.retain(|cells: &Vec<String>| cells.iter().any(|cell| !cell.is_empty()));
+    rows.retain(|cells: &Vec<Placed>| cells.iter().any(|cell| !cell.is_empty()));
     (rows.len() >= 2).then_some(rows)
 }
 
@@ -261,7 +262,7 @@ fn column(word: &Word, starts: &[f64]) -> usize {
     starts.iter().rposition(|&start| start <= at).unwrap_or(0)
 }
 
-fn row<'a>(words: impl Iterator<Item = &'a Word>, starts: &[f64], gap: f64) -> Vec<String> {
+fn row<'a>(words: impl Iterator<Item = &'a Word>, starts: &[f64], gap: f64) -> Vec<Placed> {
     let mut cells: Vec<Vec<Word>> = vec![Vec::new(); starts.len()];
     for word in words {
         cells[column(word, starts)].push(word.clone());
@@ -269,14 +270,14 @@ fn row<'a>(words: impl Iterator<Item = &'a Word>, starts: &[f64], gap: f64) -> V
     cells
         .into_iter()
         .map(|words| {
-            let texts: Vec<String> =
+            let texts: Vec<Placed> =
                 lines(words).iter().map(|line| text_of(&line.words, gap)).collect();
             super::flow::join_lines(&texts)
         })
         .collect()
 }
 
-fn append(row: &mut [String], continued: Vec<String>) {
+fn append(row: &mut [Placed], continued: Vec<Placed>) {
     for (cell, more) in row.iter_mut().zip(continued) {
         if !more.is_empty() {
             *cell = super::flow::join_lines(&[std::mem::take(cell), more]);
@@ -336,12 +337,12 @@ fn table_of(lines: &[Line], gap: f64) -> Table {
     let x0 = lines.iter().map(Line::x0).fold(f64::MAX, f64::min);
     let x1 = lines.iter().map(Line::x1).fold(f64::MIN, f64::max);
     let words: Vec<Word> = lines.iter().flat_map(|line| line.words.clone()).collect();
-    let by_cells = |line: &Line| -> Vec<String> {
+    let by_cells = |line: &Line| -> Vec<Placed> {
         line.cells(CELL_GAP).iter().map(|cell| text_of(cell, gap)).collect()
     };
     let rows = match column_starts(&words, lines.len()) {
         Some(starts) => {
-            let mut rows: Vec<Vec<String>> = Vec::new();
+            let mut rows: Vec<Vec<Placed>> = Vec::new();
             for line in lines {
                 let cells = row(line.words.iter(), &starts, gap);
                 match rows.last_mut() {

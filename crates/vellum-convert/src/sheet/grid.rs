@@ -263,7 +263,7 @@ impl<'e> Grid<'e> {
         let span = Span { start: 0, end: text.len() };
         sections.insert(0, Section { kind: SectionKind::Page(self.number), span });
         let (title, metadata) = (self.title.clone(), self.metadata.clone());
-        (self.emit)(Document { format: self.format, title, text, sections, metadata })
+        (self.emit)(Document { format: self.format, title, text, sections, metadata, positions: Vec::new() })
     }
 }
 

@@ -10,6 +10,8 @@ mod mail;
 mod office;
 mod pages;
 mod pdf;
+mod pdf_places;
+mod pictures;
 mod pool;
 mod properties;
 mod text;

@@ -3,6 +3,9 @@
 use crate::pages::{PAGE, Page, pdf};
 use crate::text::{check_rejected, run};
 use std::path::Path;
+use vellum_convert::{Settings, convert};
+use vellum_core::ErrorKind;
+use vellum_core::ports::ConvertInput;
 
 /// Returns the text of each page.
 fn pages(bytes: &[u8]) -> Vec<String> {
@@ -199,6 +202,16 @@ fn encrypted_files() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let locked = std::fs::read(data.join("locked.pdf")).unwrap();
     check_rejected("a.pdf", &locked, "the PDF is password-protected");
+    let open = |password: &str| {
+        let settings = Settings { password: Some(password.into()), ..Settings::default() };
+        assert!(!format!("{settings:?}").contains(password));
+        let input = ConvertInput { name: "a.pdf".into(), content: locked.clone().into() };
+        convert(&input, &settings).map(|document| document.text)
+    };
+    assert_eq!(open("secret").unwrap(), "Locked.");
+    let error = open("wrong").unwrap_err();
+    let expect = "the PDF is password-protected, and the password does not fit";
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Rejected, expect));
     let owner_only = std::fs::read(data.join("owner-password.pdf")).unwrap();
     assert_eq!(pages(&owner_only), ["Readable without a password."]);
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vellum_convert::{PoolSettings, WorkerPool};
+use vellum_convert::{Ocr, PoolSettings, WorkerPool};
 use vellum_core::document::Document;
 use vellum_core::ports::{Content, ConvertInput, Converter};
 use vellum_core::testing::converter::assert_well_formed;
@@ -16,6 +16,7 @@ fn settings() -> PoolSettings {
     PoolSettings {
         workers: 2,
         timeout: Duration::from_secs(20),
+        ocr: None,
         ..PoolSettings::new(env!("CARGO_BIN_EXE_vellum-convert-worker"), Vec::new())
     }
 }
@@ -248,4 +249,36 @@ async fn hostile_files() {
 #[tokio::test]
 async fn odd_files() {
     convert_all("samples").await;
+}
+
+#[tokio::test]
+async fn scanned_pages_are_named_or_read() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let bytes = std::fs::read(data.join("scanned.pdf")).unwrap();
+    let input = || ConvertInput { name: "a.pdf".into(), content: bytes.clone().into() };
+    let pool = WorkerPool::new(settings());
+    let document = pool.convert(input()).await.unwrap();
+    assert_eq!(document.metadata["pages_without_text"], "2-3");
+    assert!(!document.text.contains("Parental"));
+
+    let Some(ocr) = Ocr::find("eng") else {
+        eprintln!("skipped: tesseract is not installed");
+        return;
+    };
+    let pool = WorkerPool::new(PoolSettings { workers: 1, ocr: Some(ocr), ..settings() });
+    let document = pool.convert(input()).await.unwrap();
+    assert_eq!(document.metadata.get("pages_without_text"), None);
+    assert_eq!(document.metadata["pages_by_ocr"], "2-3");
+    assert_well_formed(&document);
+    let pages: Vec<&str> =
+        document.pages().map(|(_, span)| &document.text[span.start..span.end]).collect();
+    assert!(pages[0].starts_with("Annual leave\n\n"), "{}", pages[0]);
+    assert!(pages[1].starts_with("Parental leave\n\n"), "{}", pages[1]);
+    assert!(pages[2].starts_with("Travel\n\n"), "{}", pages[2]);
+    // The title stands where it was drawn: 72 points from the left, 80 from the top.
+    let start = document.text.find("Parental leave").unwrap();
+    let boxes = document.boxes_of(vellum_core::document::Span { start, end: start + 14 });
+    assert_eq!((boxes.len(), boxes[0].0), (1, 2));
+    let rect = boxes[0].1;
+    assert!((rect.x0 - 72.0).abs() < 3.0 && (rect.y1 - 80.0).abs() < 4.0, "{rect:?}");
 }

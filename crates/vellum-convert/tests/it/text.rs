@@ -55,7 +55,12 @@ fn what_holds_no_text_is_rejected() {
 
 #[test]
 fn a_limit_is_named() {
-    let settings = Settings { max_bytes: 1 << 20, max_text_bytes: 1 << 20, max_pages: 1 };
+    let settings = Settings {
+        max_bytes: 1 << 20,
+        max_text_bytes: 1 << 20,
+        max_pages: 1,
+        ..Settings::default()
+    };
     let input = ConvertInput { name: "a.txt".into(), content: vec![b'x'; 2 << 20].into() };
     let error = convert(&input, &settings).unwrap_err();
     assert_eq!(error.message(), "the file is too large: 2 MiB, the limit is 1 MiB");

@@ -65,6 +65,7 @@ fn document_of(source: &str) -> Document {
         text: source.replace('\u{c}', "\n"),
         sections,
         metadata: BTreeMap::new(),
+        positions: Vec::new(),
     }
 }
 

@@ -134,6 +134,7 @@ fn parse_corpus(text: &str) -> Result<BTreeMap<String, Document>> {
             text,
             sections,
             metadata: BTreeMap::new(),
+            positions: Vec::new(),
         };
         if corpus.insert(id.clone(), document).is_some() {
             return Err(wrong(
