@@ -5,7 +5,7 @@ use anyhow::Result;
 
 /// Runs all tests; arguments go to the test runner.
 pub(crate) fn test(args: &[String]) -> Result<()> {
-    install_chromium()?;
+    install_programs()?;
     let extra: Vec<&str> = args.iter().map(String::as_str).collect();
     let runner: &[&str] = if has("cargo-nextest") {
         &["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]
@@ -19,15 +19,35 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
     step("tests", &mut cargo(&[runner, &extra].concat()))
 }
 
-/// Installs the browser of the console tests, where apt-get may be used.
-fn install_chromium() -> Result<()> {
-    if ["chromium", "chromium-browser", "google-chrome"].iter().any(|program| has(program)) {
+/// A program that some tests run, and the Debian package that has it.
+struct Program {
+    names: &'static [&'static str],
+    package: &'static str,
+    tests: &'static str,
+}
+
+/// Programs without which tests skip themselves.
+const PROGRAMS: [Program; 2] = [
+    Program {
+        names: &["chromium", "chromium-browser", "google-chrome"],
+        package: "chromium",
+        tests: "console tests",
+    },
+    Program { names: &["tesseract"], package: "tesseract-ocr", tests: "tests of scanned pages" },
+];
+
+/// Installs what is missing, where apt-get may be used.
+fn install_programs() -> Result<()> {
+    let missing: Vec<&Program> =
+        PROGRAMS.iter().filter(|p| !p.names.iter().any(|name| has(name))).collect();
+    if missing.is_empty() {
         return Ok(());
     }
+    let packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
+    let tests: Vec<&str> = missing.iter().map(|program| program.tests).collect();
+    let (packages, tests) = (packages.join(" "), tests.join(" and "));
     if !has("apt-get") {
-        say(
-            "== no browser and no apt-get: install chromium for the console tests, they are skipped without",
-        );
+        say(&format!("== no apt-get: install {packages}; without, the {tests} are skipped"));
         return Ok(());
     }
     let as_root = std::env::var("USER").is_ok_and(|user| user == "root") || is_root();
@@ -38,12 +58,12 @@ fn install_chromium() -> Result<()> {
         command.env("DEBIAN_FRONTEND", "noninteractive");
         command
     };
+    let mut args = vec!["install", "-y", "-qq"];
+    args.extend(missing.iter().map(|program| program.package));
     let installed = step("package lists", &mut install(&["update", "-qq"]))
-        .and_then(|()| step("chromium", &mut install(&["install", "-y", "-qq", "chromium"])));
+        .and_then(|()| step(&packages, &mut install(&args)));
     if let Err(error) = installed {
-        say(&format!(
-            "== chromium could not be installed ({error:#}); the console tests are skipped"
-        ));
+        say(&format!("== {packages} could not be installed ({error:#}); the {tests} are skipped"));
     }
     Ok(())
 }

@@ -267,7 +267,14 @@ impl Page {
             return Ok(());
         }
         let metadata = BTreeMap::new();
-        emit(Document { format: Format::Csv, title: None, text, sections, metadata, positions: Vec::new() })
+        emit(Document {
+            format: Format::Csv,
+            title: None,
+            text,
+            sections,
+            metadata,
+            positions: Vec::new(),
+        })
     }
 }
 

@@ -136,7 +136,14 @@ pub(crate) fn as_section(part: Document, name: &str, is_first: bool, format: For
         Section { kind, span }
     }));
     // What an embedded document says of itself does not hold for the outer one.
-    Document { format, title: None, text, sections, metadata: BTreeMap::new(), positions: Vec::new() }
+    Document {
+        format,
+        title: None,
+        text,
+        sections,
+        metadata: BTreeMap::new(),
+        positions: Vec::new(),
+    }
 }
 
 /// Embedded documents that could not be read.

@@ -125,7 +125,14 @@ fn too_deep() -> vellum_core::Error {
 
 fn document(out: TextBuilder) -> Document {
     let (text, sections) = out.finish();
-    Document { format: Format::Json, title: None, text, sections, metadata: BTreeMap::new(), positions: Vec::new() }
+    Document {
+        format: Format::Json,
+        title: None,
+        text,
+        sections,
+        metadata: BTreeMap::new(),
+        positions: Vec::new(),
+    }
 }
 
 /// Returns the title or name that the outermost object gives itself.

@@ -184,6 +184,11 @@ impl Converter for WorkerPool {
         .boxed()
     }
 
+    fn release(&self) {
+        // Dropping a child kills it.
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     async fn check(&self) -> Result<()> {
         let input = ConvertInput { name: "check.txt".into(), content: "check".into() };
         let document = self.convert(input).await.map_err(|error| match error.kind() {

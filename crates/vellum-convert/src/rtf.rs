@@ -116,7 +116,14 @@ pub(crate) fn document(source: &[u8]) -> Result<Document> {
     let (text, sections) = reader.page.out.finish();
     let mut about = reader.about;
     let title = about.remove("title");
-    Ok(Document { format: Format::Rtf, title, text, sections, metadata: about })
+    Ok(Document {
+        format: Format::Rtf,
+        title,
+        text,
+        sections,
+        metadata: about,
+        positions: Vec::new(),
+    })
 }
 
 /// Returns the HTML that `source` wraps; `None` when it wraps none.

@@ -77,6 +77,8 @@ pub struct Ingest {
     pub convert_workers: usize,
     pub convert_timeout_s: u64,
     pub convert_memory: u64,
+    pub ocr: String,
+    pub password_file: String,
     pub rescan_s: u64,
 }
 

@@ -25,6 +25,9 @@ pub(crate) struct Global {
     /// Where collections, vectors and jobs are kept [default: the platform's data directory]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<String>,
+    /// File with the password of encrypted PDFs [default: they are rejected]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) password_file: Option<String>,
     /// error, warn, info, debug, trace or directives
     #[arg(long, global = true, value_name = "LEVEL")]
     pub(crate) log: Option<String>,

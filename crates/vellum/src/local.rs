@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use vellum_convert::{PoolSettings, WorkerPool};
+use vellum_convert::{Ocr, PoolSettings, WorkerPool};
 use vellum_core::ports::{Converter, Embedder, VectorStore};
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_index::EdgeStore;
@@ -92,7 +92,19 @@ fn converter(config: &Config) -> Result<Arc<dyn Converter>> {
     settings.timeout = Duration::from_secs(config.ingest.convert_timeout_s.max(1));
     settings.memory_bytes = config.ingest.convert_memory;
     settings.limits.max_bytes = config.ingest.max_document_bytes;
+    settings.limits.password = password(&config.ingest.password_file)?;
+    settings.ocr = (!config.ingest.ocr.is_empty()).then(|| Ocr::find(&config.ingest.ocr)).flatten();
     Ok(Arc::new(WorkerPool::new(settings)))
+}
+
+/// Returns the first line of the file; `None` without a file.
+fn password(file: &str) -> Result<Option<String>> {
+    if file.is_empty() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Error::io(format!("read the password file `{file}`"), error))?;
+    Ok(text.lines().next().filter(|line| !line.is_empty()).map(str::to_owned))
 }
 
 fn vectors(path: &Path) -> Result<Arc<dyn VectorStore>> {

@@ -95,6 +95,7 @@ fn resolve(cli: &Cli) -> Result<Resolved> {
     };
     flag("data_dir", "data-dir", &cli.global.data_dir);
     flag("log.level", "log", &cli.global.log);
+    flag("ingest.password_file", "password-file", &cli.global.password_file);
     match &cli.command {
         Command::Up(args) => {
             flag("server.bind", "bind", &args.serve.bind);

@@ -71,7 +71,7 @@ impl<'e> Grid<'e> {
             metadata,
             emit,
             left: settings.max_text_bytes,
-            max_text: *settings,
+            max_text: settings.clone(),
             number: 0,
             name: String::new(),
             out: TextBuilder::default(),
@@ -263,7 +263,14 @@ impl<'e> Grid<'e> {
         let span = Span { start: 0, end: text.len() };
         sections.insert(0, Section { kind: SectionKind::Page(self.number), span });
         let (title, metadata) = (self.title.clone(), self.metadata.clone());
-        (self.emit)(Document { format: self.format, title, text, sections, metadata, positions: Vec::new() })
+        (self.emit)(Document {
+            format: self.format,
+            title,
+            text,
+            sections,
+            metadata,
+            positions: Vec::new(),
+        })
     }
 }
 

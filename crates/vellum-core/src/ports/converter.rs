@@ -54,6 +54,9 @@ pub trait Converter: Send + Sync {
         Ok(document)
     }
 
+    /// Frees what is kept for the next conversion. Harmless at any time; work in progress goes on.
+    fn release(&self) {}
+
     /// Fails when no document could be converted now.
     async fn check(&self) -> Result<()>;
 }

@@ -15,6 +15,8 @@ use vellum_core::ports::{Content, ConvertInput, ObjectMeta, Point, TextKind};
 use vellum_core::vector::SparseVector;
 use vellum_core::{Error, ErrorKind, Result};
 
+/// Warnings of a job that are kept; more of one kind tell nothing new.
+const MAX_WARNINGS: usize = 100;
 /// Chunks that are embedded and written together.
 const BATCH: usize = 32;
 /// Mean chunk length that is assumed until the collection's own is settled, in terms.
@@ -124,6 +126,9 @@ async fn store_parts(
             outcome.row.format = Some(part.format);
             outcome.row.title.clone_from(&part.title);
         }
+        if let Some(pages) = part.metadata.get("pages_without_text") {
+            warn_of_scans(run, object, pages);
+        }
         outcome.pages += part.pages().count() as u64;
         outcome.row.pages = outcome.pages as u32;
         let chunks;
@@ -137,6 +142,20 @@ async fn store_parts(
         run.app.vectors.delete_document(run.pass, outcome.row.document, &kept).await?;
     }
     Ok(Ok(()))
+}
+
+/// Reports pages that hold pictures of text, which were left out.
+fn warn_of_scans(run: &Run<'_>, object: &ObjectMeta, pages: &str) {
+    let warning = format!(
+        "{}: left out pages without a text layer: {pages} (install `tesseract` to have them read)",
+        object.name
+    );
+    run.progress.send_modify(|progress| {
+        let warnings = &mut progress.job.report.warnings;
+        if warnings.len() < MAX_WARNINGS {
+            warnings.push(warning);
+        }
+    });
 }
 
 pub(crate) async fn hash_of(content: Content) -> Result<ContentHash> {

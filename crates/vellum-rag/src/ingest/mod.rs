@@ -95,6 +95,7 @@ pub(crate) async fn ingest(
         work(&run, plan, finished),
         commit::commit(&run, outcomes),
     )?;
+    app.converter.release();
     let removed = follow_removals(&run, removals).await?;
     if wrote || removed || run.collection.sparse.is_none() {
         settle::settle(&run).await?;
