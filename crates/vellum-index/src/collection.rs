@@ -174,17 +174,21 @@ impl Collection {
             LegVector::Sparse(vector) => (VectorInternal::Sparse(to_sparse(vector)), SPARSE),
         };
         let beam = self.settings.graph_search_beam.max(leg.limit.saturating_mul(2));
-        let request = SearchRequest {
-            query: QueryEnum::Nearest(NamedQuery::new(query, using)),
-            filter: to_filter([pass, leg.filter.as_ref()]),
-            params: Some(SearchParams { hnsw_ef: Some(beam), ..SearchParams::default() }),
-            limit: leg.limit,
-            offset: 0,
-            with_payload: None,
-            with_vector: None,
-            score_threshold: None,
-        };
-        let found = self.call("search", |shard| shard.search(request))?;
+        let filter = to_filter([pass, leg.filter.as_ref()]);
+        let found = self.call("search", |shard| {
+            let exact = shard.info().points_count < self.settings.index_from_chunks;
+            let params = SearchParams { hnsw_ef: Some(beam), exact, ..SearchParams::default() };
+            shard.search(SearchRequest {
+                query: QueryEnum::Nearest(NamedQuery::new(query, using)),
+                filter,
+                params: Some(params),
+                limit: leg.limit,
+                offset: 0,
+                with_payload: None,
+                with_vector: None,
+                score_threshold: None,
+            })
+        })?;
         let mut hits = found
             .into_iter()
             .map(|hit| Ok(ScoredId { id: chunk_id(hit.id)?, score: hit.score }))

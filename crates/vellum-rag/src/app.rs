@@ -78,8 +78,8 @@ impl Default for Settings {
             retrieval: RetrievalSettings {
                 leg_limit: 100,
                 fusion: Fusion::Score,
-                dense_weight: 1.0,
-                sparse_weight: 1.0,
+                dense_weight: 0.7,
+                sparse_weight: 0.3,
                 mmr_lambda: 0.8,
             },
         }

@@ -12,29 +12,41 @@ const RRF_K: f32 = 60.0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fusion {
-    /// Weighted mean of scores, each list's divided by its best.
+    /// Weighted mean of scores, each as a share of what its list can reach.
     #[default]
     Score,
     /// Weighted reciprocal ranks.
     Rank,
 }
 
-/// Fuses lists of `(weight, results best first)` and returns `(id, score)`, best first.
+/// The results of one leg.
+#[derive(Debug, Clone, Copy)]
+pub struct List<'a> {
+    /// How much it counts, >= 0.
+    pub weight: f32,
+    /// Highest score there can be, such as 1 for a cosine; `None` where only the best result gives a measure.
+    pub ceiling: Option<f32>,
+    /// Best first.
+    pub results: &'a [ScoredId],
+}
+
+/// Fuses lists and returns `(id, score)`, best first.
 ///
 /// Ties are ordered by id, so the result does not depend on the order of arrival. Empty in, empty out.
-pub fn fuse(fusion: Fusion, lists: &[(f32, &[ScoredId])]) -> Vec<(ChunkId, f32)> {
+pub fn fuse(fusion: Fusion, lists: &[List<'_>]) -> Vec<(ChunkId, f32)> {
     let mut scores: HashMap<ChunkId, f32> = HashMap::new();
-    for (weight, list) in lists {
-        let parts = match fusion {
-            Fusion::Score => scaled(list),
-            Fusion::Rank => (1..=list.len()).map(|rank| 1.0 / (RRF_K + rank as f32)).collect(),
+    for list in lists {
+        let results = list.results;
+        let parts: Vec<f32> = match fusion {
+            Fusion::Score => shares(list),
+            Fusion::Rank => (1..=results.len()).map(|rank| 1.0 / (RRF_K + rank as f32)).collect(),
         };
-        for (result, part) in list.iter().zip(parts) {
-            *scores.entry(result.id).or_default() += weight * part;
+        for (result, part) in results.iter().zip(parts) {
+            *scores.entry(result.id).or_default() += list.weight * part;
         }
     }
     if fusion == Fusion::Score {
-        let total: f32 = lists.iter().map(|(weight, _)| weight).sum();
+        let total: f32 = lists.iter().map(|list| list.weight).sum();
         scores.values_mut().for_each(|score| *score /= total.max(f32::MIN_POSITIVE));
     }
     let mut fused: Vec<_> = scores.into_iter().collect();
@@ -42,14 +54,15 @@ pub fn fuse(fusion: Fusion, lists: &[(f32, &[ScoredId])]) -> Vec<(ChunkId, f32)>
     fused
 }
 
-/// Returns scores as shares of the best, from 0 for a score of 0 or less to 1.
+/// Returns scores as shares of the ceiling, else of the best, from 0 for a score of 0 or less to 1.
 ///
-/// Both scores have a meaningful zero (a right angle, no common word), so unlike min-max scaling this keeps
-/// how far a list's last result is behind its first. Compare Bruch, Gai and Ingber, "An analysis of
-/// fusion functions for hybrid retrieval", 2023.
-fn scaled(list: &[ScoredId]) -> Vec<f32> {
-    let best = list.iter().map(|result| result.score).fold(0.0, f32::max);
-    list.iter().map(|r| if best > 0.0 { r.score.max(0.0) / best } else { 0.0 }).collect()
+/// Both scores have a meaningful zero (a right angle, no common word). A cosine also has a meaningful height, so
+/// that the best of a leg that found nothing close does not weigh like the best of one that did. Compare
+/// Bruch, Gai and Ingber, "An analysis of fusion functions for hybrid retrieval", 2023.
+fn shares(list: &List<'_>) -> Vec<f32> {
+    let best = list.results.iter().map(|result| result.score).fold(0.0, f32::max);
+    let whole = list.ceiling.unwrap_or(best).max(f32::MIN_POSITIVE);
+    list.results.iter().map(|result| (result.score.max(0.0) / whole).min(1.0)).collect()
 }
 
 #[cfg(test)]
@@ -64,26 +77,31 @@ mod tests {
             .collect()
     }
 
+    /// Fuses a leg of cosines and a leg without a ceiling.
+    fn fused(fusion: Fusion, dense: &[(u8, f32)], sparse: &[(u8, f32)]) -> Vec<(ChunkId, f32)> {
+        let (dense, sparse) = (list(dense), list(sparse));
+        let lists = [
+            List { weight: 1.0, ceiling: Some(1.0), results: &dense },
+            List { weight: 1.0, ceiling: None, results: &sparse },
+        ];
+        fuse(fusion, &lists)
+    }
+
     #[test]
     fn agreement_beats_a_single_top_rank() {
-        let (dense, sparse) = (list(&[(1, 0.9), (2, 0.8)]), list(&[(3, 7.0), (2, 6.0)]));
-        let lists = [(1.0, &dense[..]), (1.0, &sparse[..])];
-        for (fusion, best) in
-            [(Fusion::Rank, 2.0 / 62.0), (Fusion::Score, (0.8 / 0.9 + 6.0 / 7.0) / 2.0)]
+        for (fusion, best) in [(Fusion::Rank, 2.0 / 62.0), (Fusion::Score, (0.8 + 6.0 / 7.0) / 2.0)]
         {
-            let fused = fuse(fusion, &lists);
+            let fused = fused(fusion, &[(1, 0.9), (2, 0.8)], &[(3, 7.0), (2, 6.0)]);
             assert_eq!(fused[0].0, ChunkId::from_bytes([2; 16]));
             assert!((fused[0].1 - best).abs() < 1e-6, "{fused:?}");
         }
     }
 
     #[test]
-    fn a_clear_winner_of_one_list_stays_first_by_score_only() {
-        let (dense, sparse) = (list(&[(1, 0.31), (2, 0.3)]), list(&[(3, 20.0), (2, 4.0)]));
-        let lists = [(1.0, &dense[..]), (1.0, &sparse[..])];
-        assert_eq!(fuse(Fusion::Rank, &lists)[0].0, ChunkId::from_bytes([2; 16]));
-        let by_score = fuse(Fusion::Score, &[(0.5, &dense[..]), (1.5, &sparse[..])]);
-        assert_eq!(by_score[0].0, ChunkId::from_bytes([3; 16]));
+    fn a_leg_that_found_nothing_close_does_not_win() {
+        let fused = fused(Fusion::Score, &[(1, 0.3), (2, 0.29)], &[(3, 40.0), (4, 20.0)]);
+        assert_eq!(fused[0], (ChunkId::from_bytes([3; 16]), 0.5));
+        assert_eq!(fused[1].0, ChunkId::from_bytes([4; 16]));
     }
 
     proptest! {
@@ -99,8 +117,10 @@ mod tests {
             };
             let (a, b) = (ranked(a), ranked(b));
             for fusion in [Fusion::Score, Fusion::Rank] {
-                let one = fuse(fusion, &[(1.0, &a[..]), (0.5, &b[..])]);
-                prop_assert_eq!(&one, &fuse(fusion, &[(0.5, &b[..]), (1.0, &a[..])]));
+                let a = List { weight: 1.0, ceiling: Some(1.0), results: &a };
+                let b = List { weight: 0.5, ceiling: None, results: &b };
+                let one = fuse(fusion, &[a, b]);
+                prop_assert_eq!(&one, &fuse(fusion, &[b, a]));
                 prop_assert!(one.iter().all(|(_, score)| (0.0..=1.0 + 1e-6).contains(score)));
             }
         }
