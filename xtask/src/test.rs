@@ -16,8 +16,16 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
         // nextest leaves documentation tests to cargo.
         step("documentation tests", &mut cargo(&["test", "--workspace", "--locked", "--doc"]))?;
     }
-    step("tests", &mut cargo(&[runner, &extra].concat()))
+    let mut tests = cargo(&[runner, &extra].concat());
+    if std::env::var_os(SEED).is_none() {
+        tests.env(SEED, DEFAULT_SEED);
+    }
+    step("tests", &mut tests)
 }
+
+/// Seed of property tests: the same cases on every machine, unless it is set to look for others.
+const SEED: &str = "PROPTEST_RNG_SEED";
+const DEFAULT_SEED: &str = "1";
 
 /// A program that some tests run, and the Debian package that has it.
 struct Program {

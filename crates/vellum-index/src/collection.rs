@@ -176,18 +176,30 @@ impl Collection {
         let beam = self.settings.graph_search_beam.max(leg.limit.saturating_mul(2));
         let filter = to_filter([pass, leg.filter.as_ref()]);
         let found = self.call("search", |shard| {
-            let exact = shard.info().points_count < self.settings.index_from_chunks;
-            let params = SearchParams { hnsw_ef: Some(beam), exact, ..SearchParams::default() };
-            shard.search(SearchRequest {
-                query: QueryEnum::Nearest(NamedQuery::new(query, using)),
-                filter,
-                params: Some(params),
+            let request = |exact| SearchRequest {
+                query: QueryEnum::Nearest(NamedQuery::new(query.clone(), using)),
+                filter: filter.clone(),
+                params: Some(SearchParams {
+                    hnsw_ef: Some(beam),
+                    exact,
+                    ..SearchParams::default()
+                }),
                 limit: leg.limit,
                 offset: 0,
                 with_payload: None,
                 with_vector: None,
                 score_threshold: None,
-            })
+            };
+            if shard.info().points_count < self.settings.index_from_chunks {
+                return shard.search(request(true));
+            }
+            // A walk through a graph ends where deletions or the filter cut it: what is beyond would
+            // be missing although there was room for it.
+            let found = shard.search(request(false))?;
+            if using == DENSE && found.len() < leg.limit {
+                return shard.search(request(true));
+            }
+            Ok(found)
         })?;
         let mut hits = found
             .into_iter()

@@ -16,9 +16,10 @@ use vellum_core::{Error, Result};
 const NAME: &str = "inventory.json";
 /// The guarded files of a segment: the engine's two kinds of id trackers, and the mark of a segment
 /// that was written to its end.
-const GUARDED: [&str; 4] = [
+const GUARDED: [&str; 5] = [
     "version.info",
     "id_tracker.mappings",
+    "id_tracker.versions",
     "mutable_id_tracker.mappings",
     "mutable_id_tracker.versions",
 ];

@@ -41,6 +41,28 @@ async fn collections_survive_a_reopen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn deletions_that_cut_a_graph_hide_nothing() {
+    let root = scratch();
+    let settings = EdgeSettings { index_from_chunks: 10, graph_edges: 4, ..small() };
+    let store = EdgeStore::open_with(root.path().to_owned(), settings).unwrap();
+    let owner = created(&store, "cut").await;
+    for n in 0..400 {
+        store.upsert(&owner, document(n, 1)).await.unwrap();
+    }
+    store.flush(&owner).await.unwrap();
+    store.optimize(&owner).await.unwrap();
+    for n in (0..400).filter(|n| n % 10 != 0) {
+        let document = numbered(n, 0).chunk.document;
+        store.delete_document(&owner, document, &[]).await.unwrap();
+    }
+    for n in 0..20 {
+        let wanted = numbered(n, 7);
+        let hits = store.search(&owner, &dense_leg(wanted.dense.as_slice(), 40)).await.unwrap();
+        assert_eq!(hits.len(), 40);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_log_does_not_grow_without_bound() {
     let root = scratch();
     let store = open(root.path());

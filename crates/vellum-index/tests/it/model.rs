@@ -132,7 +132,12 @@ async fn same_search(edge: &EdgeStore, memory: &MemoryVectorStore, leg: &Leg, gr
             }
             let cut = want.last().map_or(0.0, |hit| hit.score - TOLERANCE);
             let n_right = got.iter().filter(|hit| hit.score >= cut).count();
-            assert!(n_right * 10 >= want.len() * 8, "{n_right} of {} for {leg:?}", want.len());
+            assert!(
+                n_right * 10 >= want.len() * 8,
+                "{n_right} of {} ({} got) for {leg:?}",
+                want.len(),
+                got.len()
+            );
         }
     }
 }
@@ -225,8 +230,15 @@ fn run(trace: &[Operation], settings: EdgeSettings, graphs: bool) {
     runtime.block_on(replay(trace, settings, graphs));
 }
 
+/// Fewer traces than is usual, since each opens several stores.
+fn config() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { usual.cases } else { 24 };
+    ProptestConfig { cases, max_shrink_iters: 40, failure_persistence: None, ..usual }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn traces_agree_exactly(trace in prop::collection::vec(operation(), 1..40)) {
