@@ -9,13 +9,13 @@ use crate::clean;
 use crate::pdf::flow::{Vocabulary, append_line};
 use crate::pdf::lines::Word;
 use crate::pdf::placed::Placed;
-use crate::pdf::{PAGES_WITHOUT_TEXT, position};
+use crate::pdf::position;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
-use vellum_core::document::{Document, Position, Section, SectionKind, Span};
+use vellum_core::document::{Document, PAGES_WITHOUT_TEXT, Position, Section, SectionKind, Span};
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Metadata: the pages whose text was read from their picture.

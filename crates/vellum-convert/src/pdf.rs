@@ -37,11 +37,9 @@ use placed::{Place, Placed};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vellum_core::Result;
-use vellum_core::document::{Document, Format, Position, Rect, Section, SectionKind, Span};
+use vellum_core::document::{self, Document, Format, Position, Rect, Section, SectionKind, Span};
 use vellum_core::ports::Content;
 
-/// Metadata: pages with pictures and no text, most likely scanned, as `3, 5-7`.
-pub(crate) const PAGES_WITHOUT_TEXT: &str = "pages_without_text";
 /// Why a document is rejected whose pages are all of that kind, or empty.
 pub(crate) const NO_TEXT_LAYER: &str = "no page has a text layer (scanned images need OCR)";
 
@@ -114,7 +112,7 @@ fn with_scans(
     let mut metadata = metadata.clone();
     if !scans.is_empty() {
         let pages = crate::ocr::ranges(&std::mem::take(scans));
-        metadata.insert(PAGES_WITHOUT_TEXT.to_owned(), pages);
+        metadata.insert(document::PAGES_WITHOUT_TEXT.to_owned(), pages);
     }
     metadata
 }
@@ -176,7 +174,7 @@ fn open(data: PdfData, password: Option<&str>) -> Result<Pdf> {
 fn load_error(error: LoadPdfError) -> vellum_core::Error {
     match error {
         LoadPdfError::Decryption(DecryptionError::PasswordProtected) => {
-            rejected("the PDF is password-protected")
+            rejected("the PDF is password-protected; `--password-file` opens it")
         }
         LoadPdfError::Decryption(DecryptionError::UnsupportedAlgorithm) => {
             rejected("the PDF is encrypted in an unknown way")

@@ -40,6 +40,8 @@ impl Span {
     }
 }
 
+/// Metadata of a PDF: pages that hold pictures but no text and were left out, such as `3, 5-7`.
+pub const PAGES_WITHOUT_TEXT: &str = "pages_without_text";
 /// What stands between the texts of two parts of a document.
 pub const PART_SEPARATOR: &str = "\n\n";
 

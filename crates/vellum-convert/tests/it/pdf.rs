@@ -201,7 +201,7 @@ fn what_cannot_be_read_says_why() {
 fn encrypted_files() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let locked = std::fs::read(data.join("locked.pdf")).unwrap();
-    check_rejected("a.pdf", &locked, "the PDF is password-protected");
+    check_rejected("a.pdf", &locked, "the PDF is password-protected; `--password-file` opens it");
     let open = |password: &str| {
         let settings = Settings { password: Some(password.into()), ..Settings::default() };
         assert!(!format!("{settings:?}").contains(password));

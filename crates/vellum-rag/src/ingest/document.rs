@@ -8,7 +8,7 @@ use crate::split::{self, Origin, Place};
 use futures::StreamExt;
 use std::sync::Arc;
 use vellum_core::chunk::Chunk;
-use vellum_core::document::Document;
+use vellum_core::document::{Document, PAGES_WITHOUT_TEXT};
 use vellum_core::ids::{ChunkId, ContentHash, DocumentId};
 use vellum_core::ledger::{DocumentState, LedgerRow};
 use vellum_core::ports::{Content, ConvertInput, ObjectMeta, Point, TextKind};
@@ -126,7 +126,7 @@ async fn store_parts(
             outcome.row.format = Some(part.format);
             outcome.row.title.clone_from(&part.title);
         }
-        if let Some(pages) = part.metadata.get("pages_without_text") {
+        if let Some(pages) = part.metadata.get(PAGES_WITHOUT_TEXT) {
             warn_of_scans(run, object, pages);
         }
         outcome.pages += part.pages().count() as u64;
@@ -147,7 +147,7 @@ async fn store_parts(
 /// Reports pages that hold pictures of text, which were left out.
 fn warn_of_scans(run: &Run<'_>, object: &ObjectMeta, pages: &str) {
     let warning = format!(
-        "{}: left out pages without a text layer: {pages} (install `tesseract` to have them read)",
+        "{}: left out pages without a text layer: {pages} (`tesseract` with the languages of `ingest.ocr` reads them)",
         object.name
     );
     run.progress.send_modify(|progress| {
