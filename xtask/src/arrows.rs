@@ -40,6 +40,11 @@ pub(crate) fn check() -> Result<()> {
             problems.push(format!("{SLIM} links {heavy}"));
         }
     }
+    // README's first command names no package.
+    let plain = metadata["workspace_default_members"].as_array().context("no default members")?;
+    if !matches!(plain.as_slice(), [one] if text(one).contains("/crates/vellum#")) {
+        problems.push(format!("`cargo run` alone does not mean crates/vellum, but {plain:?}"));
+    }
     if problems.is_empty() {
         return Ok(());
     }
