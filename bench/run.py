@@ -1,7 +1,7 @@
 """Measures Vellum beside its peers and prints, for each goal, both figures, their ratio and whether the floor is met.
 
-    run.py --vellum BINARY --encode-bench BINARY --peer-python VENV/bin/python --out results.json
-           [--only P1,P2,P5,P7,P9] [--quick] [--work DIR] [--markdown FILE] [--pdfs DIR]
+    run.py --vellum BINARY --encode-bench BINARY --pages BINARY --worker BINARY --peer-python VENV/bin/python --out results.json
+           [--only P1,P2,P3,P5,P7,P9] [--quick] [--work DIR] [--markdown FILE] [--pdfs DIR]
 
 Every goal is a ratio within one run: ours and the peer's alternate (A B A B), the figure is the median over the rounds
 (5, with --quick 3 on smaller corpora), both see the same bytes on the same CPUs, and the output of both is checked in
@@ -13,10 +13,12 @@ import argparse
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import time
 
+from fidelity import fidelity, without_furniture, words
 from harness import (Failure, Server, free_port, fresh, interleave, machine, median, open_loop, percentile, read_f32,
                      read_npy, run)
 
@@ -32,6 +34,7 @@ class Bench:
 
     def __init__(self, args):
         self.vellum, self.encode_bench = args.vellum, args.encode_bench
+        self.pages, self.worker = args.pages, args.worker
         self.python, self.threads = args.peer_python, args.threads
         self.rounds = 3 if args.quick else 5
         self.quick, self.work, self.pdfs, self.batch_size = args.quick, args.work, args.pdfs, args.peer_batch
@@ -161,6 +164,63 @@ def p2(bench):
                 checks, {"ours": a, "peer": b, "least_cosine": min(cosines)})]
 
 
+# P3: the text of PDFs, one core each.
+
+
+def p3(bench):
+    folder = bench.work / "corpora" / "p3"
+    if not any(folder.glob("*.pdf")):
+        subprocess.run([str(bench.python), str(HERE / "fetch_pdfs.py"), str(folder)], check=True)
+    files = sorted(folder.glob("*.pdf"))[:: 5 if bench.quick else 1]
+    out = bench.work / "p3"
+    one_core = ["taskset", "-c", str(min(os.sched_getaffinity(0)))]
+    engines = {engine: [bench.python, HERE / "peers/pdf_text.py", engine] for engine in ("pypdfium2", "pymupdf", "pdf_oxide")}
+    engines["vellum"] = [bench.pages, "--worker", bench.worker]
+
+    def measure(engine):
+        result = run([*one_core, *engines[engine], fresh(out / engine), *files], sample=False)
+        lines = [json.loads(line) for line in result.stdout.splitlines()]
+        if len(lines) != len(files):
+            raise Failure(f"{engine} told of {len(lines)} files of {len(files)}; stderr ends: {result.stderr[-600:]}")
+        return {line["name"]: line for line in lines}
+
+    rounds = [{engine: measure(engine) for engine in engines} for _ in range(bench.rounds)]
+    last = rounds[-1]
+    common = [file.name for file in files if all("error" not in last[engine][file.name] for engine in engines)]
+    n_pages = sum(last["pypdfium2"][name]["pages"] for name in common)
+    speed = {engine: n_pages / statistics.median(sum(r[engine][name]["seconds"] for name in common) for r in rounds)
+             for engine in engines}
+
+    scores = {engine: [] for engine in engines if engine != "pypdfium2"}
+    bodies = {engine: [] for engine in scores}
+    for file in files:
+        texts = {engine: pages_of(out / engine / f"{file.name}.txt") for engine in engines}
+        if len(words(" ".join(texts["pypdfium2"]))) < 20:
+            continue
+        body = without_furniture(texts)
+        for engine in scores:
+            scores[engine].append(fidelity("\n".join(texts["pypdfium2"]), "\n".join(texts[engine])))
+            bodies[engine].append(fidelity("\n".join(body["pypdfium2"]), "\n".join(body[engine])))
+    means = lambda pairs: [statistics.mean(values) for values in zip(*pairs)]
+    whole = {engine: means(pairs) for engine, pairs in scores.items()}
+    body = {engine: means(pairs) for engine, pairs in bodies.items()}
+    checks = {
+        f"{what} F1 without running headers is {body['vellum'][n]:.4f}, PyMuPDF's {body['pymupdf'][n]:.4f} less 0.005":
+            body["vellum"][n] >= body["pymupdf"][n] - 0.005
+        for n, what in enumerate(("word", "bigram"))
+    }
+    detail = {"files": len(files), "common": len(common), "pages": n_pages, "pages_per_s": speed,
+              "f1_words_bigrams": whole, "f1_words_bigrams_without_running_headers": body,
+              "refused": {engine: sum("error" in line for line in last[engine].values()) for engine in engines}}
+    print(json.dumps(detail, indent=1), file=sys.stderr)
+    return [row("P3", f"PDF text of {n_pages} pages, one core", "pages/s", speed["vellum"], speed["pymupdf"],
+                speed["vellum"] / speed["pymupdf"], 2, 0.3, checks, detail)]
+
+
+def pages_of(path):
+    return path.read_text(encoding="utf-8", errors="replace").split("\f") if path.exists() else []
+
+
 # P5: retrieval latency under a steady load.
 
 
@@ -286,7 +346,7 @@ def p9(bench):
     ]
 
 
-GOALS = {"P1": p1, "P2": p2, "P5": p5, "P7": p7, "P9": p9}
+GOALS = {"P1": p1, "P2": p2, "P3": p3, "P5": p5, "P7": p7, "P9": p9}
 
 
 def table(rows, markdown):
@@ -304,6 +364,8 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vellum", type=pathlib.Path, required=True, help="release binary")
     parser.add_argument("--encode-bench", type=pathlib.Path, help="the encode_bench example, for P2")
+    parser.add_argument("--pages", type=pathlib.Path, help="the pages example of vellum-convert, for P3")
+    parser.add_argument("--worker", type=pathlib.Path, help="vellum-convert-worker, for P3")
     parser.add_argument("--peer-python", type=pathlib.Path, default=HERE.parent / "target/bench/venv/bin/python")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="JSON with every round")
     parser.add_argument("--markdown", type=pathlib.Path, help="also write the table there")
@@ -319,12 +381,14 @@ def parse():
         parser.error(f"unknown goal {', '.join(sorted(unknown))}; known are {', '.join(GOALS)}")
     if "P2" in args.goals and not args.encode_bench:
         parser.error("P2 needs --encode-bench")
-    for path in (args.vellum, args.peer_python, args.encode_bench or args.vellum):
+    if "P3" in args.goals and not (args.pages and args.worker):
+        parser.error("P3 needs --pages and --worker")
+    for path in filter(None, (args.vellum, args.peer_python, args.encode_bench, args.pages, args.worker)):
         if not path.exists():
             parser.error(f"{path} does not exist")
     # A relative path must survive the programs' own working directories; a venv's python must stay a link.
     args.vellum, args.peer_python, args.work = (p.absolute() for p in (args.vellum, args.peer_python, args.work))
-    args.encode_bench = args.encode_bench and args.encode_bench.absolute()
+    args.encode_bench, args.pages, args.worker = (p and p.absolute() for p in (args.encode_bench, args.pages, args.worker))
     return args
 
 

@@ -1,9 +1,10 @@
-//! Chores of the repository: `cargo xtask tidy|test|bench|handbook`.
+//! Chores of the repository: `cargo xtask tidy|test|bench|torture|handbook`.
 //!
 //! - `tidy`: what must hold before a push: format, clippy and rustdoc without warnings, the arrows between
 //!   crates, file sizes, generated files, licences and advisories where `cargo deny` is installed.
 //! - `test`: installs what the tests need and runs all of them.
 //! - `bench`: measures against peers in the same run (see `bench/README.md`).
+//! - `torture convert`: hostile files and bombs against the parsers, with how each ended and peak memory.
 //! - `handbook`: makes the generated files of the handbook dataset.
 
 mod arrows;
@@ -12,6 +13,7 @@ mod handbook;
 mod run;
 mod test;
 mod tidy;
+mod torture;
 
 use anyhow::{Result, bail};
 use std::process::ExitCode;
@@ -36,7 +38,8 @@ fn dispatch(args: &[String]) -> Result<()> {
         "tidy" => tidy::tidy(),
         "test" => test::test(rest),
         "bench" => bench::bench(rest),
+        "torture" => torture::torture(rest),
         "handbook" => handbook::handbook(rest),
-        other => bail!("`{other}` is not a chore; use tidy, test, bench or handbook"),
+        other => bail!("`{other}` is not a chore; use tidy, test, bench, torture or handbook"),
     }
 }

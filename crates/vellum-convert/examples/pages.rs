@@ -1,38 +1,58 @@
-//! Writes what is read from PDFs, for comparison and for the eye: `pages DIR FILE...`.
+//! Writes what is read from PDFs, for comparison and for the eye: `pages [--worker PROGRAM] [--picture PAGE] DIR FILE...`.
 //!
 //! For each file `NAME.txt` (pages parted by form feeds) and `NAME.json` (the document with its positions) in
-//! DIR; prints name, pages, bytes of text and seconds. `--picture PAGE` also writes `NAME.png`, 1,000 pixels wide.
+//! DIR, and one line of JSON on stdout: name, pages and seconds, or name and error. With `--worker` a pool of one child
+//! reads, and its cost counts; without, this process does. `--picture` also writes `NAME.png`, 1,000 pixels wide.
 #![expect(clippy::print_stdout, reason = "a program for the eye")]
 
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use vellum_convert::{Settings, convert, render_page};
-use vellum_core::ports::ConvertInput;
+use vellum_convert::{PoolSettings, Settings, WorkerPool, convert, render_page};
+use vellum_core::ports::{ConvertInput, Converter};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (mut picture, mut pool) = (None, None);
     let mut args = std::env::args().skip(1).peekable();
-    let picture = match args.next_if(|arg| arg == "--picture") {
-        Some(_) => Some(args.next().ok_or("name a page")?.parse()?),
-        None => None,
-    };
+    while let Some(option) = args.next_if(|arg| arg.starts_with("--")) {
+        let value = args.next().ok_or("an option has a value")?;
+        match option.as_str() {
+            "--picture" => picture = Some(value.parse()?),
+            "--worker" => {
+                let settings = PoolSettings::new(value, Vec::new());
+                pool = Some(WorkerPool::new(PoolSettings { workers: 1, ocr: None, ..settings }));
+            }
+            _ => return Err(format!("there is no option {option}").into()),
+        }
+    }
     let folder = PathBuf::from(args.next().ok_or("name a folder")?);
+    std::fs::create_dir_all(&folder)?;
+    if let Some(pool) = &pool {
+        // The first child is started outside the timing, as peers import their library.
+        pool.check().await?;
+    }
+    let settings = Settings::default();
     for path in args {
         let name =
             Path::new(&path).file_name().ok_or("name a file")?.to_string_lossy().into_owned();
-        let content = std::fs::read(&path)?.into();
         let start = Instant::now();
-        let settings = Settings::default();
-        let document = match convert(&ConvertInput { name: name.clone(), content }, &settings) {
+        let input = ConvertInput { name: name.clone(), content: std::fs::read(&path)?.into() };
+        let result = match &pool {
+            Some(pool) => pool.convert(input).await,
+            None => convert(&input, &settings),
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        let document = match result {
             Ok(document) => document,
             Err(error) => {
-                println!("{name}\trejected: {error}");
+                println!("{}", json!({ "name": name, "error": error.message() }));
                 continue;
             }
         };
-        let seconds = start.elapsed().as_secs_f64();
         let pages: Vec<&str> =
             document.pages().map(|(_, span)| &document.text[span.start..span.end]).collect();
-        println!("{name}\t{}\t{}\t{seconds:.3}", pages.len(), document.text.len());
+        println!("{}", json!({ "name": name, "pages": pages.len(), "seconds": seconds }));
         std::fs::write(folder.join(format!("{name}.txt")), pages.join("\u{c}"))?;
         std::fs::write(folder.join(format!("{name}.json")), serde_json::to_vec(&document)?)?;
         if let Some(page) = picture {

@@ -7,7 +7,7 @@
 
 use crate::clean::{TextBuilder, characters};
 use std::collections::BTreeMap;
-use vellum_core::document::{Document, Format, Section, SectionKind, Span};
+use vellum_core::document::{Document, Format, Positions, Section, SectionKind, Span};
 
 /// Longest line that is kept in a script or style sheet, in bytes; beyond it is what a program packed.
 const MAX_LINE: usize = 4 << 10;
@@ -145,7 +145,14 @@ pub(crate) fn convert(name: &str, source: &str) -> Document {
     if !language.is_empty() {
         metadata.insert("language".to_owned(), language.to_owned());
     }
-    Document { format: Format::Code, title: None, text, sections, metadata, positions: Vec::new() }
+    Document {
+        format: Format::Code,
+        title: None,
+        text,
+        sections,
+        metadata,
+        positions: Positions::default(),
+    }
 }
 
 fn language(name: &str, text: &str) -> Option<(&'static str, Rule)> {

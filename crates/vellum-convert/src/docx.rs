@@ -19,7 +19,7 @@ use crate::{Emit, Settings, package::Package};
 use body::{Body, Notes};
 use numbering::Numbering;
 use styles::Styles;
-use vellum_core::document::{Document, Format, SectionKind};
+use vellum_core::document::{Document, Format, Positions, SectionKind};
 use vellum_core::{Result, ports::ConvertInput};
 
 /// Hands the document in `package` on, as one part.
@@ -85,5 +85,12 @@ pub(crate) fn convert(
     // What stands on the page is kept with more care than the properties, which templates fill.
     let title = named.or_else(|| metadata.remove("title")).or(first_heading);
     metadata.remove("title");
-    emit(Document { format: Format::Docx, title, text, sections, metadata, positions: Vec::new() })
+    emit(Document {
+        format: Format::Docx,
+        title,
+        text,
+        sections,
+        metadata,
+        positions: Positions::default(),
+    })
 }

@@ -20,7 +20,7 @@ use html5ever::tokenizer::{
 };
 use render::{Furniture, Render};
 use std::cell::RefCell;
-use vellum_core::document::{Document, Format, SectionKind};
+use vellum_core::document::{Document, Format, Positions, SectionKind};
 
 /// Returns the document that `source` describes.
 pub(crate) fn convert(source: &str) -> Document {
@@ -50,7 +50,7 @@ fn document(page: Render) -> Document {
         }
         _ => Some(page.title).filter(|title| !title.is_empty()),
     };
-    let (metadata, positions) = (page.metadata, Vec::new());
+    let (metadata, positions) = (page.metadata, Positions::default());
     Document { format: Format::Html, title, text, sections, metadata, positions }
 }
 

@@ -11,7 +11,7 @@ use crate::clean::{TextBuilder, characters, collapsed, table_row};
 use crate::html;
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use std::collections::BTreeMap;
-use vellum_core::document::{Document, Format, SectionKind};
+use vellum_core::document::{Document, Format, Positions, SectionKind};
 
 /// Deepest list level that is still indented; deeper ones would only add blanks.
 const MAX_INDENT_LEVEL: usize = 8;
@@ -35,7 +35,14 @@ pub(crate) fn convert(source: &str) -> Document {
         SectionKind::Heading { .. } | SectionKind::Page(_) => None,
     });
     let title = metadata.remove("title").or(first_heading);
-    Document { format: Format::Markdown, title, text, sections, metadata, positions: Vec::new() }
+    Document {
+        format: Format::Markdown,
+        title,
+        text,
+        sections,
+        metadata,
+        positions: Positions::default(),
+    }
 }
 
 /// Returns the scalar keys of a leading `---` block, and what follows it.

@@ -232,16 +232,17 @@ fn insert(part: &mut Document, page: u32, text: Placed) {
         }
     }
     part.sections[index].span = Span { start, end };
-    let first = part.positions.partition_point(|position| (position.start as usize) < at);
+    let words = &mut part.positions.words;
+    let first = words.partition_point(|position| (position.start as usize) < at);
     let shift = |n: u32, by: usize| u32::try_from(n as usize + by).unwrap_or(u32::MAX);
     let shifted = |position: Position, by| Position {
         start: shift(position.start, by),
         end: shift(position.end, by),
         ..position
     };
-    let behind: Vec<Position> = part.positions.drain(first..).collect();
-    part.positions.extend(places.iter().filter_map(position).map(|p| shifted(p, start)));
-    part.positions.extend(behind.into_iter().map(|p| shifted(p, by)));
+    let behind: Vec<Position> = words.drain(first..).collect();
+    words.extend(places.iter().filter_map(position).map(|p| shifted(p, start)));
+    words.extend(behind.into_iter().map(|p| shifted(p, by)));
 }
 
 #[cfg(test)]

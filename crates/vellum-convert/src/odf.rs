@@ -18,7 +18,7 @@ use crate::{Emit, Settings, package::Package};
 pub(crate) use sheets::sheets;
 use std::collections::BTreeMap;
 use styles::Styles;
-use vellum_core::document::{Document, Format, SectionKind};
+use vellum_core::document::{Document, Format, Positions, SectionKind};
 use vellum_core::{Result, ports::ConvertInput};
 
 /// Hands the text or the presentation in `package` on, as one part.
@@ -52,7 +52,14 @@ pub(crate) fn convert(
         SectionKind::Heading { .. } | SectionKind::Page(_) => None,
     });
     let title = named.or(title).or(first_heading);
-    emit(Document { format: Format::Odt, title, text, sections, metadata, positions: Vec::new() })
+    emit(Document {
+        format: Format::Odt,
+        title,
+        text,
+        sections,
+        metadata,
+        positions: Positions::default(),
+    })
 }
 
 /// Returns the content of `package`.

@@ -37,7 +37,9 @@ use placed::{Place, Placed};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vellum_core::Result;
-use vellum_core::document::{self, Document, Format, Position, Rect, Section, SectionKind, Span};
+use vellum_core::document::{
+    self, Document, Format, PageSize, Position, Positions, Rect, Section, SectionKind, Span,
+};
 use vellum_core::ports::Content;
 
 /// Why a document is rejected whose pages are all of that kind, or empty.
@@ -72,6 +74,7 @@ pub(crate) fn convert(
     let mut n_bytes = 0;
     // Pages that were read and hold no text; they open the next part. Those with pictures are reported.
     let mut empty: Vec<Section> = Vec::new();
+    let mut sizes: Vec<PageSize> = Vec::new();
     let mut scans: Vec<u32> = Vec::new();
     for first in (0..n_pages).step_by(PAGES_PER_PART) {
         if first > 0 && first.is_multiple_of(PAGES_PER_OPENING) {
@@ -82,6 +85,7 @@ pub(crate) fn convert(
         scans.extend(
             (first + 1..).zip(&pages).filter(|(_, page)| page.is_scan).map(|(n, _)| n as u32),
         );
+        sizes.extend((first + 1..).zip(&pages).map(|(number, page)| size(number, page)));
         let (text, mut sections) = write(pages, first);
         if text.is_empty() {
             empty.extend(sections);
@@ -90,7 +94,8 @@ pub(crate) fn convert(
         let (text, places) = text.into_parts();
         headings::add(&text, &places, &mut sections, &outline);
         let sections = empty.drain(..).chain(sections).collect();
-        let positions = places.iter().filter_map(position).collect();
+        let words = places.iter().filter_map(position).collect();
+        let positions = Positions { words, pages: std::mem::take(&mut sizes) };
         let (title, metadata) = (title.clone(), with_scans(&metadata, &mut scans));
         emit(Document { format: Format::Pdf, title, text, sections, metadata, positions })?;
     }
@@ -98,7 +103,8 @@ pub(crate) fn convert(
     // Pages at the end, or all of them, where something is left to read.
     if !empty.is_empty() && (!is_scan || !scans.is_empty()) {
         let metadata = with_scans(&metadata, &mut scans);
-        let (text, sections, positions) = (String::new(), empty, Vec::new());
+        let positions = Positions { words: Vec::new(), pages: sizes };
+        let (text, sections) = (String::new(), empty);
         emit(Document { format: Format::Pdf, title, text, sections, metadata, positions })?;
     }
     if is_scan { Err(rejected(NO_TEXT_LAYER)) } else { Ok(()) }
@@ -118,12 +124,20 @@ fn with_scans(
 }
 
 pub(crate) fn position(place: &Place) -> Option<Position> {
-    // Tenths of a point are finer than any display and short to store.
-    let tenths = |value: f64| ((value * 10.0).round() / 10.0) as f32;
     let [x0, y0, x1, y1] = [place.rect.x0, place.rect.y0, place.rect.x1, place.rect.y1].map(tenths);
     let rect = Rect { x0, y0, x1, y1 };
     let (start, end) = (u32::try_from(place.start).ok()?, u32::try_from(place.end).ok()?);
     Some(Position { start, end, page: place.page, rect })
+}
+
+/// Tenths of a point are finer than any display and short to store.
+fn tenths(value: f64) -> f32 {
+    ((value * 10.0).round() / 10.0) as f32
+}
+
+fn size(number: usize, page: &Page) -> PageSize {
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    PageSize { page: number, width: tenths(page.width), height: tenths(page.height) }
 }
 
 /// Returns the bytes as the interpreter wants them: at hand at any place. A spooled file is mapped.

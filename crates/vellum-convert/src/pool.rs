@@ -92,6 +92,8 @@ pub struct WorkerPool(Arc<Pool>);
 struct Pool {
     settings: PoolSettings,
     permits: Semaphore,
+    /// Pages drawn for people at a time; they do not wait for documents that are read.
+    pictures: Semaphore,
     /// Children that wait for a file; never more than `workers`.
     idle: Mutex<Vec<Worker>>,
 }
@@ -100,21 +102,8 @@ impl WorkerPool {
     /// Returns a pool without children; they are started when needed.
     pub fn new(settings: PoolSettings) -> Self {
         let permits = Semaphore::new(settings.workers.max(1));
-        Self(Arc::new(Pool { settings, permits, idle: Mutex::new(Vec::new()) }))
-    }
-
-    /// Returns page `page` (from 1) of the PDF in `content` as a PNG; see [`crate::render_page`].
-    ///
-    /// # Errors
-    /// As [`crate::render_page`], and `Rejected` when the page breaks its child.
-    pub async fn render(&self, content: Content, page: u32, width: u32) -> Result<Vec<u8>> {
-        let input = ConvertInput { name: String::new(), content };
-        let mut responses = self.responses(input, Some(Render { page, width }));
-        match responses.recv().await {
-            Some(Ok(Response::Image { png, .. })) => Ok(png),
-            Some(Err(error)) => Err(error),
-            Some(Ok(_)) | None => Err(answered_wrongly()),
-        }
+        let pictures = Semaphore::new(settings.workers.max(1));
+        Self(Arc::new(Pool { settings, permits, pictures, idle: Mutex::new(Vec::new()) }))
     }
 
     /// Reads the scanned pages of a part; those that cannot be read stay named. Returns whether text was found.
@@ -138,12 +127,12 @@ impl WorkerPool {
         !read.is_empty()
     }
 
-    /// Runs a job on a child; the answers to it, without the end.
-    fn responses(&self, input: ConvertInput, render: Option<Render>) -> mpsc::Receiver<Answer> {
+    /// Converts on a child; its answers, without the end.
+    fn responses(&self, input: ConvertInput) -> mpsc::Receiver<Answer> {
         let (sender, receiver) = mpsc::channel(PARTS_AHEAD);
         let pool = self.0.clone();
         tokio::spawn(async move {
-            if let Err(error) = pool.convert(&input, render, &sender).await {
+            if let Err(error) = pool.convert(&input, &sender).await {
                 // A reader that is gone has no use for the error.
                 let _ = sender.send(Err(error)).await;
             }
@@ -163,7 +152,7 @@ impl Converter for WorkerPool {
         if input.content.len() > limits.max_bytes {
             return stream::iter([Err(too_large(input.content.len(), limits))]).boxed();
         }
-        let responses = self.responses(input.clone(), None);
+        let responses = self.responses(input.clone());
         // Whether a document without any text layer got text from its pictures.
         let is_read = false;
         stream::unfold((self.clone(), input, responses, is_read), async |state| {
@@ -189,6 +178,12 @@ impl Converter for WorkerPool {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    async fn page_image(&self, content: Content, page: u32, width: u32) -> Result<Vec<u8>> {
+        let _permit = self.0.pictures.acquire().await.map_err(closed)?;
+        let input = ConvertInput { name: String::new(), content };
+        self.0.draw(&input, page, width).await.map(|(png, _)| png)
+    }
+
     async fn check(&self) -> Result<()> {
         let input = ConvertInput { name: "check.txt".into(), content: "check".into() };
         let document = self.convert(input).await.map_err(|error| match error.kind() {
@@ -210,16 +205,10 @@ type Answer = Result<Response>;
 type Reader = mpsc::Sender<Answer>;
 
 impl Pool {
-    async fn convert(
-        &self,
-        input: &ConvertInput,
-        render: Option<Render>,
-        reader: &Reader,
-    ) -> Result<()> {
-        let request = Request { name: input.name.clone(), n_bytes: input.content.len(), render };
-        let _permit = self.permits.acquire().await.map_err(|error| {
-            Error::new(ErrorKind::Unavailable, "the converter is closed").with_source(error)
-        })?;
+    async fn convert(&self, input: &ConvertInput, reader: &Reader) -> Result<()> {
+        let n_bytes = input.content.len();
+        let request = Request { name: input.name.clone(), n_bytes, render: None };
+        let _permit = self.permits.acquire().await.map_err(closed)?;
         if let Content::Memory(_) = input.content
             && let Some(worker) = self.take_idle()
         {
@@ -504,6 +493,10 @@ fn hello(settings: &PoolSettings) -> Hello {
         memory_bytes: settings.memory_bytes,
         timeout_ms: u64::try_from(settings.timeout.as_millis()).unwrap_or(u64::MAX / 2),
     }
+}
+
+fn closed(error: tokio::sync::AcquireError) -> Error {
+    Error::new(ErrorKind::Unavailable, "the converter is closed").with_source(error)
 }
 
 fn answered_wrongly() -> Error {

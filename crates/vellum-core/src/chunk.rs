@@ -1,6 +1,6 @@
 //! A chunk: the unit that is embedded, found and cited.
 
-use crate::document::{Format, Span};
+use crate::document::{Format, PageBox, Places, Span};
 use crate::ids::{ChunkId, DocumentId};
 use serde::{Deserialize, Serialize};
 
@@ -42,12 +42,21 @@ pub struct Chunk {
     pub pages: Vec<PageStart>,
     /// Headings above the chunk's start, outermost first.
     pub headings: Vec<String>,
+    /// Where the words stand on their pages.
+    #[serde(default, skip_serializing_if = "Places::is_empty")]
+    pub places: Places,
 }
 
 impl Chunk {
     /// Returns the 1-based page that holds byte `at` of the chunk's text.
     pub fn page_at(&self, at: usize) -> Option<u32> {
         self.pages.iter().take_while(|start| start.at <= at).last().map(|start| start.page)
+    }
+
+    /// Returns the rectangles on pages that cover a byte range of the chunk's text; empty where the format does
+    /// not tell.
+    pub fn boxes_of(&self, within: Span) -> Vec<PageBox> {
+        self.places.boxes(within)
     }
 
     /// Returns the character range in the document's text of a byte range of the chunk's text.

@@ -2,9 +2,11 @@
 //!
 //! Every position is a byte offset into [`Document::text`]; citations and chunks point there.
 
+mod places;
 mod position;
 
-pub use position::{Position, Rect};
+pub use places::Places;
+pub use position::{PageBox, PageSize, Position, Positions, Rect};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -183,10 +185,9 @@ pub struct Document {
     pub sections: Vec<Section>,
     /// Author, dates, language and the like, as the source names them.
     pub metadata: BTreeMap<String, String>,
-    /// Where the words stand on their pages, ascending and without overlap; empty where the format does not
-    /// tell.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub positions: Vec<Position>,
+    /// Where the words stand on their pages.
+    #[serde(default, skip_serializing_if = "Positions::is_empty")]
+    pub positions: Positions,
 }
 
 impl Document {
@@ -198,7 +199,7 @@ impl Document {
             text: text.into(),
             sections: Vec::new(),
             metadata: BTreeMap::new(),
-            positions: Vec::new(),
+            positions: Positions::default(),
         }
     }
 
@@ -215,7 +216,7 @@ impl Document {
             kind: section.kind.clone(),
             span: Span { start: section.span.start + start, end: section.span.end + start },
         }));
-        self.positions.extend(position::moved(&part.positions, start));
+        self.positions.append(&part.positions, start);
         for (key, value) in &part.metadata {
             match self.metadata.get_mut(key) {
                 // What is told of each part, such as lists of pages, goes on; the rest is told alike.
@@ -230,7 +231,7 @@ impl Document {
     ///
     /// A word that `span` only touches counts whole; empty where the format has no positions.
     pub fn boxes_of(&self, span: Span) -> Vec<(u32, Rect)> {
-        position::boxes(&self.positions, span)
+        position::boxes(&self.positions.words, span)
     }
 
     /// Returns the pages as `(number, span)`, in order; empty where the format has none.
@@ -266,7 +267,8 @@ mod tests {
             let kind = SectionKind::Page(number);
             let sections = vec![Section { kind, span: Span { start: 0, end: text.len() } }];
             let rect = Rect { x0: 1.0, y0: 2.0, x1: 3.0, y1: 4.0 };
-            let positions = vec![Position { start: 0, end: 3, page: number, rect }];
+            let words = vec![Position { start: 0, end: 3, page: number, rect }];
+            let positions = Positions { words, pages: Vec::new() };
             let metadata = [("author", "A".to_owned()), ("pages", number.to_string())];
             let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
             Document { sections, positions, metadata, ..Document::plain(text) }

@@ -20,6 +20,7 @@ use vellum_core::{Error, Result};
 use vellum_http::{Guard, Secret, State, serve};
 use vellum_rag::app::{App, Settings};
 use vellum_rag::jobs::{self, Jobs};
+use vellum_rag::pictures::Pictures;
 
 const ADDRESS: &str = "127.0.0.1:7118";
 
@@ -89,6 +90,7 @@ async fn main() -> Result<()> {
         clock: Arc::new(SystemClock(Instant::now())),
         settings: Settings::default(),
         jobs: Jobs::default(),
+        pictures: Pictures::default(),
     });
     let collection = "default".parse()?;
     let pass = Pass::grant(&Principal::Owner, &collection, Verb::Write)?;

@@ -5,4 +5,5 @@ pub(crate) mod collections;
 pub(crate) mod content;
 pub(crate) mod documents;
 pub(crate) mod jobs;
+pub(crate) mod pages;
 pub(crate) mod search;

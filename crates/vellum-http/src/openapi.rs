@@ -28,6 +28,8 @@ use utoipa::openapi::Server as Base;
         api::documents::list,
         api::documents::show,
         api::content::original,
+        api::pages::boxes,
+        api::pages::image,
         api::jobs::start,
         api::jobs::list,
         api::jobs::show,

@@ -3,7 +3,7 @@
 //! [`table`] is the single list of routes: the router, the tests of the guard and the check that OpenAPI
 //! names every API route are all made from it.
 
-use crate::api::{ask, collections, content, documents, jobs, search};
+use crate::api::{ask, collections, content, documents, jobs, pages, search};
 use crate::console::{self, assets, login};
 use crate::problem::{HttpOnly, Problem};
 use crate::server::{Server, State, below};
@@ -37,6 +37,8 @@ fn table() -> Vec<Route> {
         post_route("/api/v1/jobs/{id}/cancel", post(jobs::cancel)),
         get_route("/api/v1/documents/{id}", get(documents::show)),
         get_route("/api/v1/documents/{id}/content", get(content::original)),
+        get_route("/api/v1/documents/{id}/boxes", get(pages::boxes)),
+        get_route("/api/v1/documents/{id}/pages/{page}/image", get(pages::image)),
         get_route("/api/v1/openapi.json", get(openapi::serve)),
         get_route("/healthz", get(status::alive)),
         get_route("/health", get(status::alive)),

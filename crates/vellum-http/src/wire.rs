@@ -15,7 +15,7 @@ mod search;
 
 pub use ask::{AskRequest, AskResponse, Citation, Delta};
 pub use collection::{CollectionInfo, CollectionList, CollectionShow};
-pub use document::{Document, DocumentList, DocumentState, display_name};
+pub use document::{Document, DocumentList, DocumentState, PageBox, PageBoxes, display_name};
 pub use job::{Counts, IngestReport, Job, JobList, JobRequest, JobState, Progress, Refusal};
 pub use search::{Filter, FilterField, FilterIn, Hit, Mode, Scores, SearchRequest, SearchResponse};
 

@@ -10,6 +10,7 @@ use crate::mmr;
 use crate::search::{self, Hit, Mode, SearchRequest, Stopwatch, Timings};
 use tokio::sync::mpsc;
 use vellum_core::access::Pass;
+use vellum_core::document::{Format, PageBox};
 use vellum_core::filter::Filter;
 use vellum_core::ids::{ChunkId, DocumentId};
 use vellum_core::ports::{TextKind, WithVectors};
@@ -45,8 +46,12 @@ pub struct Citation {
     pub source: String,
     /// Uri of the document.
     pub uri: String,
+    /// Format of the document.
+    pub format: Format,
     /// 1-based page; `None` where the format has none.
     pub page: Option<u32>,
+    /// Where on pages the cited text stands; empty where the format does not tell.
+    pub boxes: Vec<PageBox>,
     /// The cited text, verbatim.
     pub text: String,
     /// First character in the document's text.
@@ -172,7 +177,9 @@ fn cite(hits: &[Hit], choices: &[Choice]) -> Vec<Citation> {
             document: chunk.document,
             source: chunk.source.clone(),
             uri: chunk.uri.clone(),
+            format: chunk.format,
             page: chunk.page_at(span.start),
+            boxes: chunk.boxes_of(span),
             text: chunk.text[span.start..span.end].to_owned(),
             start,
             end,

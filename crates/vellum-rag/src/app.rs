@@ -2,6 +2,7 @@
 
 use crate::fuse::Fusion;
 use crate::jobs::Jobs;
+use crate::pictures::Pictures;
 use std::sync::Arc;
 use vellum_core::collection::{IndexSettings, SplitterSettings};
 use vellum_core::ports::{Clock, Converter, Embedder, Metastore, ObjectStore, VectorStore};
@@ -24,6 +25,8 @@ pub struct App {
     pub settings: Settings,
     /// Jobs of this process.
     pub jobs: Jobs,
+    /// Pages that were drawn lately.
+    pub pictures: Pictures,
 }
 
 /// Settings of the product, resolved.

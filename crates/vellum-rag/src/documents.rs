@@ -10,8 +10,10 @@
 
 use crate::app::App;
 use crate::collections::{self, Summary};
+use std::ops::Range;
 use vellum_core::access::{Pass, Principal, Verb};
 use vellum_core::chunk::Chunk;
+use vellum_core::document::{PageBox, PageSize, Span};
 use vellum_core::filter::{Field, Filter};
 use vellum_core::ids::{ChunkId, DocumentId};
 use vellum_core::ledger::LedgerRow;
@@ -35,7 +37,7 @@ pub struct Run {
 }
 
 /// A page of a document, or what stands for one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     /// Number, from 1; the page number where the format has pages.
     pub number: usize,
@@ -43,6 +45,8 @@ pub struct Part {
     pub of: usize,
     /// The text, ascending; runs are separated by what no chunk holds, mostly white space.
     pub runs: Vec<Run>,
+    /// Size of the page; `None` where words have no place on it.
+    pub size: Option<PageSize>,
 }
 
 /// Names a part.
@@ -146,7 +150,8 @@ pub async fn part(app: &App, pass: &Pass, row: &LedgerRow, place: Place) -> Resu
         outline.iter().filter(on_page).take(MAX_PAGE_CHUNKS).map(|entry| entry.id).collect();
     let chunks = chunks(app, pass, &ids).await?;
     let runs = join(chunks.iter().filter_map(|chunk| Piece::on_page(chunk, page)));
-    Ok(Part { number, of, runs })
+    let size = chunks.iter().find_map(|chunk| chunk.places.page_size(page));
+    Ok(Part { number, of, runs, size })
 }
 
 async fn chunk_part(app: &App, pass: &Pass, outline: &[Entry], place: Place) -> Result<Part> {
@@ -164,7 +169,43 @@ async fn chunk_part(app: &App, pass: &Pass, outline: &[Entry], place: Place) -> 
         .collect();
     let chunks = chunks(app, pass, &ids).await?;
     let runs = join(chunks.iter().map(Piece::whole));
-    Ok(Part { number, of, runs })
+    Ok(Part { number, of, runs, size: None })
+}
+
+/// Returns the rectangles that cover a range of characters of the document's text; empty where the format
+/// does not tell. At most the characters of [`MAX_PAGE_CHUNKS`] chunks are covered.
+pub async fn boxes(
+    app: &App,
+    pass: &Pass,
+    row: &LedgerRow,
+    chars: Range<usize>,
+) -> Result<Vec<PageBox>> {
+    if chars.is_empty() {
+        return Ok(Vec::new());
+    }
+    let outline = outline(app, pass, row.document).await?;
+    let ids: Vec<ChunkId> = outline
+        .iter()
+        .skip(holder(&outline, chars.start))
+        .take_while(|entry| entry.char_start < chars.end)
+        .take(MAX_PAGE_CHUNKS)
+        .map(|entry| entry.id)
+        .collect();
+    let mut boxes = Vec::new();
+    let mut from = chars.start;
+    for chunk in chunks(app, pass, &ids).await? {
+        let byte_of = |at: usize| {
+            let inside = at.saturating_sub(chunk.char_start);
+            chunk.text.char_indices().nth(inside).map_or(chunk.text.len(), |(byte, _)| byte)
+        };
+        let (start, end) = (byte_of(from), byte_of(chars.end));
+        if start < end {
+            boxes.extend(chunk.boxes_of(Span { start, end }));
+        }
+        // What chunks share is covered once.
+        from = from.max(chunk.char_start + chunk.text.chars().count());
+    }
+    Ok(boxes)
 }
 
 /// Where a chunk lies.
@@ -301,7 +342,7 @@ mod tests {
     use super::*;
     use crate::split::{Origin, Place as Start, split};
     use vellum_core::collection::SplitterSettings;
-    use vellum_core::document::{Document, Section, SectionKind, Span};
+    use vellum_core::document::{Document, Section, SectionKind};
     use vellum_core::ids::ContentHash;
 
     /// Returns a text of 60 sentences with wide characters, 20 on each of three pages, and its chunks.

@@ -2,7 +2,7 @@
 //!
 //! - [`ingest`](jobs::start): source -> plan -> convert -> split -> embed -> upsert -> commit.
 //! - [`search`](search::search) and [`ask`](answer::ask): question -> legs -> fuse -> diversify -> cite.
-//! - [`collections`]: made on first use, shown, deleted.
+//! - [`collections`]: made on first use, shown, deleted. [`documents`] and [`pictures`]: read back.
 //! - Pure parts: [`units`], [`split`], [`bm25`], [`fuse`], [`mmr`], [`plan`], [`extract`].
 //!
 //! Invariants: no adapter and no clock here; every read and write takes a `Pass`; every queue is
@@ -20,6 +20,7 @@ mod ingest;
 pub mod jobs;
 pub mod language;
 pub mod mmr;
+pub mod pictures;
 pub mod plan;
 pub mod search;
 pub mod split;

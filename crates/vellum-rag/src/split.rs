@@ -12,7 +12,7 @@ use crate::units::{self, Unit, UnitKind};
 use unicode_segmentation::UnicodeSegmentation;
 use vellum_core::chunk::{Chunk, PageStart};
 use vellum_core::collection::SplitterSettings;
-use vellum_core::document::{Document, PART_SEPARATOR, SectionKind, Span};
+use vellum_core::document::{Document, PART_SEPARATOR, Places, SectionKind, Span};
 use vellum_core::ids::{ChunkId, CollectionName, ContentHash, DocumentId};
 
 /// Tokens that an embedder adds around every text; what `n_tokens("")` counts.
@@ -76,6 +76,7 @@ pub fn split(
             char_start: place.chars + counter.chars_before(span.start),
             pages: page_starts(document, span),
             headings: headings_at(document, span.start),
+            places: Places::cut(document, span),
         });
     }
     if !document.text.is_empty() {

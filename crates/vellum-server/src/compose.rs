@@ -14,6 +14,7 @@ use vellum_core::ports::{Clock, Converter, Embedder, ObjectStore, VectorStore};
 use vellum_core::{Result, access::Principal};
 use vellum_rag::app::{App, IngestSettings, RetrievalSettings, Settings};
 use vellum_rag::jobs::{self, Jobs};
+use vellum_rag::pictures::Pictures;
 
 /// Makes the embedder of a configuration; waits where a model has to be fetched first.
 pub type MakeEmbedder = fn(&Config) -> BoxFuture<'_, Result<Arc<dyn Embedder>>>;
@@ -73,6 +74,7 @@ pub async fn assemble(
         clock: Arc::new(SystemClock(Instant::now())),
         settings: settings(config),
         jobs: Jobs::default(),
+        pictures: Pictures::default(),
     }))
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use vellum_convert::{PoolSettings, Settings, WorkerPool, render_page};
 use vellum_core::ErrorKind;
 use vellum_core::document::{Document, Rect, Span};
+use vellum_core::ports::Converter;
 
 /// A decoded picture.
 struct Picture {
@@ -52,6 +53,7 @@ fn check(bytes: &[u8], points_wide: f32, least_share: f64) {
     let (picture, scale) = picture(bytes, 1200, points_wide);
     let on_page: Vec<Span> = document
         .positions
+        .words
         .iter()
         .filter(|position| position.page == 1)
         .map(|position| Span { start: position.start as usize, end: position.end as usize })
@@ -76,7 +78,7 @@ fn check(bytes: &[u8], points_wide: f32, least_share: f64) {
 /// Returns the share of the ink on page 1 that lies in boxes of words.
 fn covered(document: &Document, picture: &Picture, scale: f32) -> f64 {
     let mut inside = vec![false; picture.dark.len()];
-    for position in document.positions.iter().filter(|position| position.page == 1) {
+    for position in document.positions.words.iter().filter(|position| position.page == 1) {
         let Rect { x0, y0, x1, y1 } = position.rect;
         let pixel = |points: f32, most: usize| ((points * scale).round() as usize).min(most);
         for y in pixel(y0, picture.height)..pixel(y1, picture.height) {
@@ -114,21 +116,21 @@ async fn pictures_come_from_a_child() {
     let bytes = pdf(None, vec![Page::new(), Page::new().rule(50.0, 400.0, 550.0, 400.0)]);
     let sizes = [(1, 300), (2, 64), (2, 600)];
     for (page, width) in sizes {
-        let picture = decode(&pool.render(bytes.clone().into(), page, width).await.unwrap());
+        let picture = decode(&pool.page_image(bytes.clone().into(), page, width).await.unwrap());
         let height = (width as f32 * PAGE.1 / PAGE.0) as usize;
         assert_eq!((picture.width, picture.height), (width as usize, height));
         let is_blank = picture.dark.iter().all(|&dark| dark == 0);
         assert_eq!(is_blank, page == 1);
     }
     let in_process = render_page(&bytes.clone().into(), 2, 600, &Settings::default()).unwrap();
-    assert_eq!(pool.render(bytes.clone().into(), 2, 600).await.unwrap(), in_process);
+    assert_eq!(pool.page_image(bytes.clone().into(), 2, 600).await.unwrap(), in_process);
     for (content, page, width, reason) in [
         (bytes.clone(), 3, 300, "there is no page 3: the PDF has 2"),
         (bytes.clone(), 0, 300, "there is no page 0: the PDF has 2"),
         (bytes, 1, 100_000, "a page image is 16 to 4096 pixels wide"),
         (b"text".to_vec(), 1, 300, "only pages of a PDF can be drawn"),
     ] {
-        let error = pool.render(content.into(), page, width).await.unwrap_err();
+        let error = pool.page_image(content.into(), page, width).await.unwrap_err();
         assert_eq!((error.kind(), error.message()), (ErrorKind::Rejected, reason));
     }
 }

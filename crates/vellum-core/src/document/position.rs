@@ -58,6 +58,52 @@ pub struct Position {
     pub rect: Rect,
 }
 
+/// The size of a page as it is displayed, in points.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PageSize {
+    /// Page, 1-based.
+    pub page: u32,
+    /// Width.
+    pub width: f32,
+    /// Height.
+    pub height: f32,
+}
+
+/// A rectangle on a page.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PageBox {
+    /// Where on the page.
+    pub rect: Rect,
+    /// The page.
+    pub on: PageSize,
+}
+
+/// Where the words of a text stand; empty where its format does not tell.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Positions {
+    /// The words, ascending and without overlap.
+    pub words: Vec<Position>,
+    /// The pages on which they stand, ascending.
+    pub pages: Vec<PageSize>,
+}
+
+impl Positions {
+    /// Returns whether nothing is known.
+    pub const fn is_empty(&self) -> bool {
+        self.words.is_empty() && self.pages.is_empty()
+    }
+
+    /// Takes over the positions of a text that now begins at byte `start` of this one; none where that is too long.
+    pub(super) fn append(&mut self, later: &Self, start: usize) {
+        self.words.extend(later.words.iter().filter_map(|position| {
+            let by = u32::try_from(start).ok()?;
+            let (start, end) = (position.start.checked_add(by)?, position.end.checked_add(by)?);
+            Some(Position { start, end, ..*position })
+        }));
+        self.pages.extend(&later.pages);
+    }
+}
+
 /// A position as it is stored: there is one for each word, so names would cost more than values.
 type Packed = (u32, u32, u32, f32, f32, f32, f32);
 
@@ -74,21 +120,17 @@ impl From<Position> for Packed {
     }
 }
 
-/// Moves `positions` to a text that begins at byte `start` of another; none where that is too long.
-pub(super) fn moved(positions: &[Position], start: usize) -> impl Iterator<Item = Position> + '_ {
-    positions.iter().filter_map(move |position| {
-        let by = u32::try_from(start).ok()?;
-        let (start, end) = (position.start.checked_add(by)?, position.end.checked_add(by)?);
-        Some(Position { start, end, ..*position })
-    })
+/// Returns the words that share a byte with `span`.
+pub(super) fn touched(words: &[Position], span: Span) -> &[Position] {
+    let first = words.partition_point(|word| word.end as usize <= span.start);
+    let n = words[first..].partition_point(|word| (word.start as usize) < span.end);
+    &words[first..first + n]
 }
 
 /// Returns the rectangles that cover `span`, one for each run of words on a line, in order of the text.
-pub(super) fn boxes(positions: &[Position], span: Span) -> Vec<(u32, Rect)> {
-    let first = positions.partition_point(|position| position.end as usize <= span.start);
-    let touched = positions[first..].iter().take_while(|p| (p.start as usize) < span.end);
+pub(super) fn boxes(words: &[Position], span: Span) -> Vec<(u32, Rect)> {
     let mut boxes: Vec<(u32, Rect)> = Vec::new();
-    for Position { page, rect, .. } in touched {
+    for Position { page, rect, .. } in touched(words, span) {
         match boxes.last_mut() {
             Some((last, open)) if last == page && open.is_beside(*rect) => {
                 *open = open.union(*rect);

@@ -54,6 +54,17 @@ pub trait Converter: Send + Sync {
         Ok(document)
     }
 
+    /// Returns page `page`, from 1, of an original as a PNG that is `width` pixels wide; narrower where it is
+    /// far longer than wide. Its pixels fit the [`crate::document::Positions`] that were read from the same bytes.
+    ///
+    /// # Errors
+    /// `NotFound` where this converter draws no pages; `Rejected` when the content has no such page or it cannot
+    /// be drawn; `Unavailable` when the converter itself is broken.
+    async fn page_image(&self, content: Content, page: u32, width: u32) -> Result<Vec<u8>> {
+        let _ = (content, page, width);
+        Err(Error::new(ErrorKind::NotFound, "this converter draws no pages"))
+    }
+
     /// Frees what is kept for the next conversion. Harmless at any time; work in progress goes on.
     fn release(&self) {}
 

@@ -12,7 +12,7 @@ pub use memory::{MemoryVectorStore, idf, matches};
 
 use crate::access::{Pass, Principal, Verb};
 use crate::chunk::{Chunk, PageStart};
-use crate::document::{Format, Span};
+use crate::document::{Document, Format, PageSize, Places, Position, Positions, Rect, Span};
 use crate::error::{ErrorKind, Result};
 use crate::filter::{Field, Filter};
 use crate::ids::{ChunkId, CollectionName, ContentHash, DocumentId};
@@ -79,7 +79,20 @@ pub fn chunk(uri: &str, ordinal: u32, text: &str) -> Chunk {
         char_start: start,
         pages: vec![PageStart { page: ordinal + 1, at: 0 }],
         headings: vec!["One".to_owned(), "Zwei – drei".to_owned()],
+        places: places(text),
     }
+}
+
+/// Returns places of a text whose first half stands on page 1 and the rest on page 2.
+fn places(text: &str) -> Places {
+    let (half, end) = (text.len() as u32 / 2, text.len() as u32);
+    let rect = Rect { x0: 72.0, y0: 90.5, x1: 144.2, y1: 101.0 };
+    let word = |start, end, page| Position { start, end, page, rect };
+    let page = |page| PageSize { page, width: 595.3, height: 841.9 };
+    let words = vec![word(0, half, 1), word(half, end, 2)];
+    let positions = Positions { words, pages: vec![page(1), page(2)] };
+    let document = Document { positions, ..Document::plain(text) };
+    Places::cut(&document, Span { start: 0, end: text.len() })
 }
 
 /// Returns a point; `dense` is scaled to unit norm.

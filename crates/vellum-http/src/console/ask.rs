@@ -181,6 +181,8 @@ mod tests {
             source: "a.pdf".into(),
             uri: "mem:///a.pdf".into(),
             page: (n == 1).then_some(3),
+            page_kind: "page".into(),
+            boxes: Vec::new(),
             text: "t".into(),
             start: 5,
             end: 6,

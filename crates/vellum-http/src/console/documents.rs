@@ -14,7 +14,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use vellum_core::Result;
 use vellum_core::access::{Pass, Principal, Verb};
+use vellum_core::document::Rect;
+use vellum_core::ledger::LedgerRow;
 use vellum_rag::documents::{self, Part, Place};
+use vellum_rag::pictures;
 
 /// Documents of a page of the table.
 const PAGE: usize = 100;
@@ -77,10 +80,25 @@ struct DocumentPage {
     document: Document,
     /// Whether parts are pages of the original.
     has_pages: bool,
-    is_pdf: bool,
     number: usize,
     of: usize,
     pieces: Vec<Piece>,
+    picture: Option<Picture>,
+}
+
+/// A page as it looks, with the cited places on it.
+struct Picture {
+    /// Width and height of the page in points, where they are known.
+    size: Option<(f32, f32)>,
+    marks: Vec<Mark>,
+}
+
+/// A rectangle in points from the page's top left.
+struct Mark {
+    x: f32,
+    y: f32,
+    width: f32,
+    height: f32,
 }
 
 /// Text of a document, cited or not.
@@ -124,16 +142,43 @@ async fn show_page(
     let layout = Layout::new(server, principal, Section::Documents, Some(collection)).await?;
     let start = query.start.unwrap_or(0);
     let cited = start..query.end.unwrap_or(start);
+    let picture = picture(server, &pass, &row, &part, &cited).await?;
     let document = Document::new(pass.collection(), row);
     Ok(DocumentPage {
         layout: Layout { root: "../", ..layout },
         has_pages: document.pages > 0,
-        is_pdf: document.format.as_deref() == Some("pdf"),
         document,
         number: part.number,
         of: part.of,
         pieces: pieces(&part, &cited),
+        picture,
     })
+}
+
+/// Returns how the part looks, if it is a page that can be drawn.
+async fn picture(
+    server: &Server,
+    pass: &Pass,
+    row: &LedgerRow,
+    part: &Part,
+    cited: &Range<usize>,
+) -> Result<Option<Picture>> {
+    if !row.format.is_some_and(pictures::has_pictures) || row.pages == 0 {
+        return Ok(None);
+    }
+    let boxes = documents::boxes(&server.app, pass, row, cited.clone()).await?;
+    let here = boxes.into_iter().filter(|place| place.on.page as usize == part.number);
+    // A little air around the letters.
+    let mark = |Rect { x0, y0, x1, y1 }: Rect| Mark {
+        x: x0 - 1.5,
+        y: y0 - 1.0,
+        width: x1 - x0 + 3.0,
+        height: y1 - y0 + 2.0,
+    };
+    Ok(Some(Picture {
+        size: part.size.map(|size| (size.width, size.height)),
+        marks: here.map(|place| mark(place.rect)).collect(),
+    }))
 }
 
 /// Cuts the text of a part at the ends of the cited characters.
@@ -178,8 +223,12 @@ mod tests {
 
     fn check(cited: Range<usize>, expected: &str) {
         let run = |char_start, text: &str| Run { char_start, text: text.to_owned() };
-        let part =
-            Part { number: 1, of: 1, runs: vec![run(10, "über alles"), run(21, "wide 日本")] };
+        let part = Part {
+            number: 1,
+            of: 1,
+            runs: vec![run(10, "über alles"), run(21, "wide 日本")],
+            size: None,
+        };
         let shown: Vec<String> = pieces(&part, &cited)
             .into_iter()
             .map(|piece| match piece {

@@ -1,6 +1,6 @@
 //! `POST /api/v1/ask` and `vellum ask --json`.
 
-use super::{Filter, TimingsMs, default_collection, timings_ms};
+use super::{Filter, PageBox, TimingsMs, default_collection, timings_ms};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vellum_core::ids::{ChunkId, CollectionName, DocumentId};
@@ -75,6 +75,12 @@ pub struct Citation {
     pub uri: String,
     /// 1-based page; null where the format has none.
     pub page: Option<u32>,
+    /// What a page is in this format: `page`, `slide` or `sheet`.
+    pub page_kind: String,
+    /// Where on pages the cited text stands, one rectangle for each run of words on a line; empty where the
+    /// format does not tell.
+    #[serde(default)]
+    pub boxes: Vec<PageBox>,
     /// The cited text, verbatim.
     pub text: String,
     /// First character in the document's text.
@@ -119,6 +125,8 @@ impl From<rag::Citation> for Citation {
             source: citation.source,
             uri: citation.uri,
             page: citation.page,
+            page_kind: citation.format.page_noun().to_owned(),
+            boxes: citation.boxes.into_iter().map(Into::into).collect(),
             text: citation.text,
             start: citation.start,
             end: citation.end,

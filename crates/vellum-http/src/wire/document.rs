@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use vellum_core::document::Format;
+use vellum_core::document::{self, Format};
 use vellum_core::ids::{CollectionName, DocumentId};
 use vellum_core::ledger::{self, LedgerRow};
 
@@ -41,10 +41,46 @@ pub struct Document {
     pub chunks: u32,
     /// Pages; 0 where the format has none.
     pub pages: u32,
+    /// What a page is in this format: `page`, `slide` or `sheet`.
+    pub page_kind: String,
     /// Size of the original in bytes.
     pub bytes: u64,
     /// Time of the last change, milliseconds since the Unix epoch.
     pub updated_ms: i64,
+}
+
+/// A rectangle on a page, in points (1/72 inch) from the top left corner of the page as it is displayed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PageBox {
+    /// 1-based page.
+    pub page: u32,
+    /// Left end.
+    pub x0: f32,
+    /// Top.
+    pub y0: f32,
+    /// Right end.
+    pub x1: f32,
+    /// Bottom.
+    pub y1: f32,
+    /// Width of the page.
+    pub page_width: f32,
+    /// Height of the page.
+    pub page_height: f32,
+}
+
+impl From<document::PageBox> for PageBox {
+    fn from(from: document::PageBox) -> Self {
+        let document::Rect { x0, y0, x1, y1 } = from.rect;
+        let document::PageSize { page, width, height } = from.on;
+        Self { page, x0, y0, x1, y1, page_width: width, page_height: height }
+    }
+}
+
+/// Where a range of characters stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PageBoxes {
+    /// One rectangle for each run of words on a line, in order of the text; empty where the format does not tell.
+    pub boxes: Vec<PageBox>,
 }
 
 /// What became of a document.
@@ -89,6 +125,7 @@ impl Document {
             reason,
             chunks: row.chunks,
             pages: row.pages,
+            page_kind: row.format.map_or("page", Format::page_noun).to_owned(),
             bytes: row.bytes,
             updated_ms: row.updated_ms,
         }

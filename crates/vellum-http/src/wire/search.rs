@@ -161,6 +161,8 @@ pub struct Hit {
     pub uri: String,
     /// 1-based page on which the chunk begins; null where the format has none.
     pub page: Option<u32>,
+    /// What a page is in this format: `page`, `slide` or `sheet`.
+    pub page_kind: String,
     /// First character in the document's text.
     pub start: usize,
     /// One past the last character.
@@ -207,6 +209,7 @@ impl From<rag::Hit> for Hit {
             chunk_id: chunk.id,
             document_id: chunk.document,
             page: chunk.page_at(0),
+            page_kind: chunk.format.page_noun().to_owned(),
             start,
             end,
             source: chunk.source,

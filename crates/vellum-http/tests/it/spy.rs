@@ -21,6 +21,7 @@ use vellum_core::vector::{Embedding, SparseVector};
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_rag::app::{App, Settings};
 use vellum_rag::jobs::Jobs;
+use vellum_rag::pictures::Pictures;
 
 /// All ports in one; every call is counted and fails.
 pub(crate) struct Spy {
@@ -50,6 +51,7 @@ impl Spy {
             clock: Arc::new(ManualClock::default()),
             settings: Settings::default(),
             jobs: Jobs::default(),
+            pictures: Pictures::default(),
         })
     }
 

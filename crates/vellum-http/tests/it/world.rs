@@ -15,6 +15,7 @@ use vellum_core::testing::{
 use vellum_http::{Guard, Secret, State, router};
 use vellum_rag::app::{App, Settings};
 use vellum_rag::jobs::{self, Jobs};
+use vellum_rag::pictures::Pictures;
 
 pub(crate) const TOKEN: &str = "t0ken";
 pub(crate) const LEAVE: &str = "Employees receive thirty days of paid leave per year.";
@@ -55,6 +56,7 @@ pub(crate) fn app(objects: Arc<MemoryObjectStore>) -> App {
         clock: Arc::new(ManualClock::default()),
         settings: Settings::default(),
         jobs: Jobs::default(),
+        pictures: Pictures::default(),
     }
 }
 

@@ -13,6 +13,7 @@ use vellum_core::testing::{
 };
 use vellum_rag::app::{App, Settings};
 use vellum_rag::jobs::{self, Jobs};
+use vellum_rag::pictures::Pictures;
 
 pub(crate) const SOURCE: &str = "mem:///docs/";
 
@@ -57,6 +58,7 @@ impl World {
             clock: Arc::new(ManualClock::default()),
             settings: Settings::default(),
             jobs: Jobs::default(),
+            pictures: Pictures::default(),
         })
     }
 

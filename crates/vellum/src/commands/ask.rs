@@ -28,7 +28,10 @@ pub(crate) async fn ask(config: &Config, args: args::Ask) -> Result<Outcome> {
         print::line("")?;
     }
     for citation in &answer.citations {
-        let page = citation.page.map(|page| format!(", page {page}")).unwrap_or_default();
+        let page = citation
+            .page
+            .map(|page| format!(", {} {page}", citation.page_kind))
+            .unwrap_or_default();
         print::line(format_args!("[{}] {}{page}", citation.n, citation.source))?;
         print::line(format_args!("    \"{}\"", excerpt(&citation.text)))?;
     }

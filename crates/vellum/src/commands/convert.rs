@@ -5,7 +5,7 @@ use crate::local::local;
 use crate::print::{self, Outcome};
 use serde::Serialize;
 use vellum_backends::FolderStore;
-use vellum_core::document::Document;
+use vellum_core::document::{Document, Format};
 use vellum_core::ports::{ConvertInput, ObjectStore};
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_server::config::Config;
@@ -86,9 +86,11 @@ fn show(converted: &Converted, json: bool) -> Result<()> {
     if json {
         return print::json(converted);
     }
+    let format = converted.format.and_then(Format::from_name);
+    let noun = format.map_or("page", Format::page_noun);
     for page in &converted.pages {
         if let Some(number) = page.page {
-            print::line(format_args!("--- page {number} ---"))?;
+            print::line(format_args!("--- {noun} {number} ---"))?;
         }
         print::line(page.text.trim_end())?;
     }

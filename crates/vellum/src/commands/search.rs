@@ -25,7 +25,8 @@ pub(crate) async fn search(config: &Config, args: args::Search) -> Result<Outcom
         print::json(&response)?;
     } else {
         for hit in &response.hits {
-            let page = hit.page.map(|page| format!(" p. {page}")).unwrap_or_default();
+            let page =
+                hit.page.map(|page| format!(", {} {page}", hit.page_kind)).unwrap_or_default();
             print::line(format_args!("{}. {}{page}  ({:.4})", hit.rank, hit.source, hit.score))?;
             print::line(format_args!("   {}\n", excerpt(&hit.text)))?;
         }

@@ -45,6 +45,8 @@ fn ask_and_follow_a_citation() {
     let cited = page(&format!("{base}/{link}")).unwrap();
     assert!(cited.contains("<mark"), "{cited}");
     assert!(cited.contains("27 March 2026"), "{cited}");
+    // The page is shown as it looks, with the cited words marked on it.
+    assert!(cited.contains("/image?width=") && cited.contains("<rect "), "{cited}");
 
     let hostile = page(&format!("{base}/?q=What+is+the+code+word%3F")).unwrap();
     assert!(hostile.contains("marzipan"), "{hostile}");

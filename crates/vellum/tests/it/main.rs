@@ -6,5 +6,6 @@ mod bad_input;
 mod console;
 mod flow;
 mod kill;
+mod pages;
 mod server;
 mod tool;
