@@ -48,15 +48,28 @@ class Failure(Exception):
     """A measurement that could not be taken."""
 
 
+def command_line(pid):
+    return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 def resident_mb(pid):
-    """Returns the resident memory of `pid` and all its descendants, shared pages counted for each."""
-    total, todo = 0.0, [pid]
+    """Returns the resident memory of `pid` and all its descendants, shared pages counted for each.
+
+    A child between fork and exec shares every page with its parent and is no memory of its own; it still has its parent's
+    command line, and is given a moment to get on. One that keeps that line counts.
+    """
+    total, todo, parent = 0.0, [pid], {}
     while todo:
         current = todo.pop()
         try:
+            deadline = time.monotonic() + 0.01
+            while current in parent and command_line(current) == parent[current] and time.monotonic() < deadline:
+                time.sleep(0.0005)
             total += int(pathlib.Path(f"/proc/{current}/statm").read_text().split()[1]) * PAGE_MB
             for task in os.listdir(f"/proc/{current}/task"):
-                todo += map(int, pathlib.Path(f"/proc/{current}/task/{task}/children").read_text().split())
+                children = pathlib.Path(f"/proc/{current}/task/{task}/children").read_text().split()
+                parent.update(dict.fromkeys(map(int, children), command_line(current)))
+                todo += map(int, children)
         except (OSError, ValueError):
             continue  # It ended while being looked at.
     return total

@@ -14,7 +14,7 @@
 //! blanks, at most one empty line in a row.
 //!
 //! Scanned pages of a PDF are read by the program `tesseract` where it is installed ([`Ocr`]).
-//! Pages are also drawn as pictures: [`render_page`], [`WorkerPool::render`].
+//! Pages are also drawn as pictures: [`render_page`], `WorkerPool::page_image`.
 //!
 //! Not here: splitting into chunks.
 

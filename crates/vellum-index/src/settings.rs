@@ -39,7 +39,7 @@ impl Default for EdgeSettings {
             graph_search_beam: 256,
             index_threads: 0,
             log_file_bytes: 2 << 20,
-            log_bytes: 8 << 20,
+            log_bytes: 16 << 20,
             reserve_bytes: 64 << 20,
         }
     }
