@@ -25,8 +25,19 @@ pub(crate) fn command(program: &str, args: &[&str]) -> Command {
 }
 
 /// Returns a cargo command.
+///
+/// `cargo run`, which started this program, describes the package `xtask` in the environment. Build scripts ask for those
+/// variables, so passing them on would compile their packages and all that use them again, and once more after the next
+/// command that is not a chore.
 pub(crate) fn cargo(args: &[&str]) -> Command {
-    command(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args)
+    let mut cargo = command(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args);
+    for (name, _) in std::env::vars_os() {
+        let shown = name.to_string_lossy();
+        if shown.starts_with("CARGO_PKG_") || shown.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
 }
 
 /// Runs a command to its end and says how long it took.
