@@ -77,7 +77,12 @@ impl Package {
         member.take(limit + 1).read_to_end(&mut bytes).map_err(|error| {
             // What was unpacked before the damage was work as well.
             let spent = embedded::spend(bytes.len() as u64).err();
-            spent.unwrap_or_else(|| rejected(format!("the archive is damaged: {error}")))
+            spent.unwrap_or_else(|| match error.kind() {
+                std::io::ErrorKind::OutOfMemory => {
+                    rejected("a part of the file unfolds to more than the memory it may take")
+                }
+                _ => rejected(format!("the archive is damaged: {error}")),
+            })
         })?;
         embedded::spend(bytes.len() as u64)?;
         if bytes.len() as u64 > limit {

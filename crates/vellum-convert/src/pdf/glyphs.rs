@@ -17,6 +17,11 @@ use hayro_interpret::{
 use std::collections::HashSet;
 use unicode_normalization::UnicodeNormalization;
 
+/// Share of letters and digits from which codes without a meaning read as text, blanks aside.
+const MIN_READABLE: f64 = 0.7;
+/// Distance, in em, of two equal characters that are one drawn twice: surely within half of it, never beyond one and
+/// a half. Two thin letters side by side are farther apart.
+const SAME_GLYPH: f64 = 0.12;
 /// More glyphs than any page that people read; a page beyond it is cut off.
 const MAX_GLYPHS: usize = 400_000;
 /// Rules kept per page; drawings with more are pictures, not tables.
@@ -90,10 +95,12 @@ pub(crate) fn read<'a>(
         page: Page { width, height, ..Page::default() },
         marked: Vec::new(),
         n_artifacts: 0,
+        nameless: Vec::new(),
         seen: HashSet::new(),
         n_glyphs: 0,
     };
     interpret_page(page, &mut context, &mut collector);
+    collector.take_nameless();
     collector.page
 }
 
@@ -112,8 +119,10 @@ struct Collector {
     page: Page,
     marked: Vec<Marked>,
     n_artifacts: usize,
-    /// Character and rounded place; bold by double strike draws the same glyph twice.
-    seen: HashSet<(char, i32, i32)>,
+    /// Drawn characters (Type 3) that nothing names, read as if their codes were Latin-1.
+    nameless: Vec<(usize, Glyph)>,
+    /// Character, size and rounded place; bold by double strike draws the same glyph twice.
+    seen: HashSet<(char, i32, i32, i32)>,
     n_glyphs: usize,
 }
 
@@ -132,11 +141,37 @@ impl Collector {
         if !finite || !(0.5..=2000.0).contains(&size) || !self.is_on_page(origin) {
             return;
         }
-        let Some(text) = characters(drawn).filter(|text| !text.is_empty()) else { return };
         let quarter = quarter_turn(along);
         let place = upright(origin, quarter, self.page.width, self.page.height);
-        let glyph = Glyph { text, x0: place.x, x1: place.x + length, y: place.y, size };
-        self.place(quarter, glyph);
+        let glyph = |text| Glyph { text, x0: place.x, x1: place.x + length, y: place.y, size };
+        match (characters(drawn), drawn) {
+            (Some(text), _) if !text.is_empty() => self.place(quarter, glyph(text)),
+            // What it stands for is told.
+            (None, _) if matches!(self.marked.last(), Some(Marked::Actual { .. })) => {
+                self.place(quarter, glyph(String::new()));
+            }
+            (None, Drawn::Type3(_)) if self.nameless.len() < MAX_GLYPHS => {
+                let code = u8::try_from(drawn.char_code()).ok().map(char::from);
+                if let Some(code) = code.filter(|code| !code.is_control()) {
+                    self.nameless.push((quarter, glyph(code.to_string())));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes characters over whose codes read as text. Some producers name what they draw by number, and mean
+    /// the code; others number it as it comes, which makes no text and is left to be read from the picture.
+    fn take_nameless(&mut self) {
+        let nameless = std::mem::take(&mut self.nameless);
+        let codes = || nameless.iter().flat_map(|(_, glyph)| glyph.text.chars());
+        let n_visible = codes().filter(|code| !code.is_whitespace()).count();
+        let n_readable = codes().filter(|code| code.is_alphanumeric()).count();
+        if n_readable as f64 >= MIN_READABLE * n_visible as f64 {
+            for (quarter, glyph) in nameless {
+                self.place(quarter, glyph);
+            }
+        }
     }
 
     fn place(&mut self, quarter: usize, mut glyph: Glyph) {
@@ -154,17 +189,30 @@ impl Collector {
             }
             return;
         }
-        let grain = glyph.size * 0.15;
-        let step = |place: f64| (place / grain).round() as i32;
-        let first = glyph.text.chars().next().unwrap_or(' ');
-        let is_blank = glyph.text.trim().is_empty();
-        if !is_blank && !self.seen.insert((first, step(glyph.x0), step(glyph.y))) {
+        if !glyph.text.trim().is_empty() && !self.is_new(&glyph) {
             return;
         }
         self.n_glyphs += 1;
         if self.n_glyphs <= MAX_GLYPHS {
             self.page.glyphs[quarter].push(glyph);
         }
+    }
+
+    /// Returns whether no equal character stands at nearly the same place, and notes this one.
+    fn is_new(&mut self, glyph: &Glyph) -> bool {
+        let first = glyph.text.chars().next().unwrap_or(' ');
+        let grain = glyph.size * SAME_GLYPH;
+        // The step a place falls on, and the one that is nearly as close.
+        let steps = |place: f64| {
+            let (at, step) = (place / grain, (place / grain).round());
+            [step as i32, (if at > step { step + 1.0 } else { step - 1.0 }) as i32]
+        };
+        let ([x, near_x], [y, near_y]) = (steps(glyph.x0), steps(glyph.y));
+        // Steps depend on the size, so places of different sizes cannot be told apart by them.
+        let size = (glyph.size * 10.0).round() as i32;
+        let known = [(x, near_y), (near_x, y), (near_x, near_y)];
+        !known.iter().any(|&(x, y)| self.seen.contains(&(first, size, x, y)))
+            && self.seen.insert((first, size, x, y))
     }
 
     fn is_on_page(&self, at: Point) -> bool {

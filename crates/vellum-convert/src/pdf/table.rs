@@ -29,6 +29,10 @@ const CELL_GAP: f64 = 1.5;
 const MAX_WIDTH: f64 = 20_000.0;
 /// Characters of a mean line from which two columns are text in columns and not a table.
 const PROSE_CHARS: usize = 30;
+/// Characters of a mean cell, in every column, from which lines without rules are text in columns.
+const PROSE_CELL_CHARS: usize = 22;
+/// Lines from which they can be that.
+const MIN_PROSE_LINES: usize = 4;
 
 /// Rows of cells with their place on the page.
 #[derive(Debug, PartialEq)]
@@ -299,12 +303,34 @@ pub(crate) fn unruled(lines: &[Line], gap: f64, blocks: &mut Vec<Block>) {
         if !text.is_empty() {
             blocks.push(Block::Lines(std::mem::take(&mut text)));
         }
-        blocks.push(Block::Table(table_of(&rest[..n_lines], gap)));
+        match prose_columns(&rest[..n_lines]) {
+            Some(columns) => blocks.extend(columns.into_iter().map(Block::Lines)),
+            None => blocks.push(Block::Table(table_of(&rest[..n_lines], gap))),
+        }
         rest = &rest[n_lines..];
     }
     if !text.is_empty() {
         blocks.push(Block::Lines(text));
     }
+}
+
+/// Returns the columns of what looks like a table and is running text side by side: every column is full of
+/// long lines.
+fn prose_columns(rows: &[Line]) -> Option<Vec<Vec<Line>>> {
+    if rows.len() < MIN_PROSE_LINES {
+        return None;
+    }
+    let words: Vec<Word> = rows.iter().flat_map(|line| line.words.clone()).collect();
+    let starts = column_starts(&words, rows.len())?;
+    let mut columns: Vec<Vec<Word>> = vec![Vec::new(); starts.len()];
+    for word in words {
+        columns[column(&word, &starts)].push(word);
+    }
+    let n_chars = |column: &[Word]| -> usize {
+        column.iter().map(|word| word.text.chars().count() + 1).sum()
+    };
+    let is_prose = |column: &Vec<Word>| n_chars(column) >= PROSE_CELL_CHARS * rows.len();
+    columns.iter().all(is_prose).then(|| columns.into_iter().map(lines).collect())
 }
 
 /// Counts the rows, and the lines they take, of the table that `lines` start with.
@@ -379,4 +405,58 @@ fn is_next_row(a: &Line, b: &Line) -> bool {
             .any(|b| (a.0 - b.0).abs() < SAME_PLACE || (a.1 - b.1).abs() < SAME_PLACE)
     });
     aligned && b.y - a.y < 3.5 * a.size.max(b.size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{glyphs::Glyph, lines::words};
+    use super::*;
+
+    /// Sets each column's lines at its place, and returns what they are taken for: text of `Lines`, or `table`.
+    fn taken_for(columns: &[(f64, &[&str])]) -> Vec<String> {
+        let mut glyphs = Vec::new();
+        for (x, lines) in columns {
+            for (n, line) in lines.iter().enumerate() {
+                for (at, c) in line.chars().enumerate() {
+                    let x0 = x + 5.0 * at as f64;
+                    let (text, y) = (c.to_string(), 12.0 * n as f64);
+                    glyphs.push(Glyph { text, x0, x1: x0 + 5.0, y, size: 10.0 });
+                }
+            }
+        }
+        let found = words(&glyphs);
+        let mut blocks = Vec::new();
+        unruled(&lines(found.words), found.gap, &mut blocks);
+        let texts = blocks.iter().map(|block| match block {
+            Block::Table(_) => "table".to_owned(),
+            Block::Lines(lines) => {
+                let lines = lines.iter().map(|line| text_of(&line.words, found.gap).to_string());
+                lines.collect::<Vec<_>>().join("\n")
+            }
+        });
+        texts.collect()
+    }
+
+    #[test]
+    fn prose_side_by_side_is_no_table() {
+        let left = [
+            "The service is given by the",
+            "national charity for those",
+            "who need it, and has been",
+            "running for eleven years.",
+        ];
+        let right = [
+            "Our support comes from the",
+            "trained workers of a team,",
+            "and the largest of them is",
+            "the one that takes calls.",
+        ];
+        let numbers = ["1,204", "7", "19", "22,014"];
+        assert_eq!(
+            taken_for(&[(0.0, &left), (160.0, &right)]),
+            [left.join("\n"), right.join("\n")]
+        );
+        assert_eq!(taken_for(&[(0.0, &left), (160.0, &numbers)]), ["table"]);
+        assert_eq!(taken_for(&[(0.0, &left[..2]), (160.0, &right[..2])]), ["table"]);
+    }
 }

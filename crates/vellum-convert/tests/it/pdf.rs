@@ -63,6 +63,65 @@ fn columns_with_other_baselines_are_columns_too() {
 }
 
 #[test]
+fn letters_drawn_twice_are_one() {
+    for n in 0..40 {
+        // Wherever the two fall on a grid of places.
+        let x = 50.0 + n as f32 * 0.1;
+        let page = Page::new().text(x, 100.0, 10.0, "Foods still").text(
+            x + 0.3,
+            100.2,
+            10.0,
+            "Foods still",
+        );
+        assert_eq!(pages(&pdf(None, vec![page])), ["Foods still"], "at {x}");
+    }
+    // Places are measured in the letters' size; these are the same number of sizes from the corner.
+    let page = Page::new().text(100.0, 200.0, 10.0, "Word").text(120.0, 240.0, 12.0, "Word");
+    assert_eq!(pages(&pdf(None, vec![page])), ["Word\n\nWord"]);
+}
+
+#[test]
+fn drawn_letters_are_known_by_their_codes_where_those_make_text() {
+    use pdf_writer::{Content, Name, Pdf, Rect, Ref, Str};
+    let file = |shown: &[u8]| {
+        let (catalog, tree, page, content, font, shape) =
+            (Ref::new(1), Ref::new(2), Ref::new(3), Ref::new(4), Ref::new(5), Ref::new(6));
+        let mut pdf = Pdf::new();
+        pdf.catalog(catalog).pages(tree);
+        pdf.pages(tree).count(1).kids([page]);
+        let mut object = pdf.page(page);
+        object.parent(tree).contents(content).media_box(Rect::new(0.0, 0.0, PAGE.0, PAGE.1));
+        object.resources().fonts().pair(Name(b"F"), font);
+        drop(object);
+        // Characters that are drawn, named by number.
+        let names: Vec<String> = (32..127).map(|code| code.to_string()).collect();
+        let names = || names.iter().map(|name| Name(name.as_bytes()));
+        let mut type3 = pdf.type3_font(font);
+        type3.bbox(Rect::new(0.0, 0.0, 1000.0, 1000.0)).matrix([0.001, 0.0, 0.0, 0.001, 0.0, 0.0]);
+        type3.first_char(32).last_char(126).widths((32..127).map(|_| 600.0));
+        type3.char_procs().pairs(names().map(|name| (name, shape)));
+        type3.encoding_custom().differences().consecutive(32, names());
+        drop(type3);
+        pdf.stream(shape, b"600 0 0 0 500 500 d1 0 0 500 500 re f");
+        let mut text = Content::new();
+        text.begin_text()
+            .set_font(Name(b"F"), 10.0)
+            .next_line(50.0, 700.0)
+            .show(Str(shown))
+            .end_text();
+        pdf.stream(content, &text.finish());
+        pdf.finish()
+    };
+    assert_eq!(pages(&file(b"Drawn letters, 42.")), ["Drawn letters, 42."]);
+    // Numbered as they came.
+    check_rejected(
+        "a.pdf",
+        &file(b"!\"#$ !\"%&' !()$* $+#*"),
+        "no page has a text layer (scanned images need OCR)",
+    );
+}
+
+#[test]
 fn tables_are_rows() {
     let rows = [
         ["Country", "Days", "Remark"],
