@@ -1,5 +1,6 @@
 //! Client of the server that owns the data directory.
 
+use crate::interrupt::Interrupts;
 use crate::session::ended;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::Serialize;
@@ -75,11 +76,12 @@ impl Remote {
         let request = wire::JobRequest { source: source.to_owned(), prune };
         let mut job: wire::Job =
             self.post(&format!("collections/{collection}/jobs"), &request).await?;
+        let interrupts = Interrupts::listen();
         while !job.state.is_final() {
             show(&job);
             tokio::select! {
                 () = tokio::time::sleep(POLL) => {}
-                _ = tokio::signal::ctrl_c() => {
+                () = interrupts.next() => {
                     let path = format!("jobs/{}/cancel", job.id);
                     self.send(self.request(Method::POST, &path)).await?;
                 }

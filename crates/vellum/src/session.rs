@@ -3,6 +3,7 @@
 //! One process owns a data directory. A command that finds it served goes through that server and
 //! behaves the same; [`Session`] hides which of the two it is.
 
+use crate::interrupt::Interrupts;
 use crate::local::local;
 use crate::remote::Remote;
 use std::path::PathBuf;
@@ -181,6 +182,7 @@ pub(crate) async fn follow(
     mut watcher: watch::Receiver<jobs::Progress>,
     show: &dyn Fn(&wire::Job),
 ) -> Result<wire::Job> {
+    let interrupts = Interrupts::listen();
     loop {
         let progress = watcher.borrow_and_update().clone();
         let state = progress.job.state;
@@ -193,7 +195,7 @@ pub(crate) async fn follow(
             changed = watcher.changed() => {
                 changed.map_err(|_| Error::new(ErrorKind::Internal, "the job ended without a word"))?;
             }
-            _ = tokio::signal::ctrl_c() => jobs::cancel_all(app, PATIENCE).await,
+            () = interrupts.next() => jobs::cancel_all(app, PATIENCE).await,
         }
         // Progress can change thousands of times a second.
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -3,6 +3,7 @@
 //! Editors save by renaming and writing in bursts, so a change is reported once it has been quiet for a
 //! moment. A full comparison is due from time to time besides, because not every file system tells.
 
+use crate::interrupt::Interrupts;
 use notify::{RecursiveMode, Watcher};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -17,6 +18,7 @@ const LONGEST_BURST: Duration = Duration::from_secs(10);
 /// Changes below a source, as they happen.
 pub(crate) struct Changes {
     changed: mpsc::Receiver<()>,
+    interrupts: Interrupts,
     rescan: Duration,
     /// Stops watching when dropped.
     _watcher: notify::RecommendedWatcher,
@@ -44,23 +46,30 @@ impl Changes {
             })
             .map_err(failed)?;
         watcher.watch(&path, RecursiveMode::Recursive).map_err(failed)?;
-        Ok(Self { changed, rescan: Duration::from_secs(rescan_s.max(1)), _watcher: watcher })
+        let interrupts = Interrupts::listen();
+        Ok(Self {
+            changed,
+            interrupts,
+            rescan: Duration::from_secs(rescan_s.max(1)),
+            _watcher: watcher,
+        })
     }
 
     /// Returns when a comparison is due: after a change that has settled, or after the rescan time.
     /// `false` when interrupted (Ctrl-C).
     pub(crate) async fn next(&mut self) -> bool {
         tokio::select! {
-            _ = self.changed.recv() => self.settle().await,
+            () = settled(&mut self.changed) => {}
             () = tokio::time::sleep(self.rescan) => {}
-            _ = tokio::signal::ctrl_c() => return false,
+            () = self.interrupts.next() => return false,
         }
         true
     }
+}
 
-    async fn settle(&mut self) {
-        let quiet =
-            async { while tokio::time::timeout(QUIET, self.changed.recv()).await.is_ok() {} };
-        let _ = tokio::time::timeout(LONGEST_BURST, quiet).await;
-    }
+/// Returns after a change, once it has been quiet for a moment.
+async fn settled(changed: &mut mpsc::Receiver<()>) {
+    let _ = changed.recv().await;
+    let quiet = async { while tokio::time::timeout(QUIET, changed.recv()).await.is_ok() {} };
+    let _ = tokio::time::timeout(LONGEST_BURST, quiet).await;
 }

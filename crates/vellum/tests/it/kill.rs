@@ -57,3 +57,34 @@ fn r1_a_killed_ingest_loses_and_doubles_nothing() {
     assert_eq!(shown(&tool)["chunks"], shown(&clean)["chunks"]);
     assert_eq!(shown(&tool)["documents"], shown(&clean)["documents"]);
 }
+
+#[test]
+fn an_interrupt_ends_an_ingest_whenever_it_comes() {
+    let tool = Tool::new();
+    for n in 0..3_000 {
+        tool.write(&format!("{n}.txt"), format!("Note number {n} tells of nothing in particular."));
+    }
+    for round in 0..3 {
+        let mut child = tool
+            .command(&["ingest", "docs"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Amid its work, where progress changes all the time.
+        std::thread::sleep(Duration::from_millis(1_000 + 130 * round));
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(started.elapsed() < Duration::from_secs(10), "it goes on");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let mut told = String::new();
+        std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut told).unwrap();
+        assert!(told.contains("cancelled") && told.contains("to go on"), "{status}: {told}");
+    }
+}
