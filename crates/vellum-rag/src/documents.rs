@@ -47,6 +47,8 @@ pub struct Part {
     pub runs: Vec<Run>,
     /// Size of the page; `None` where words have no place on it.
     pub size: Option<PageSize>,
+    /// Where on the page the cited characters stand.
+    pub boxes: Vec<PageBox>,
 }
 
 /// Names a part.
@@ -132,8 +134,15 @@ pub async fn original(app: &App, pass: &Pass, row: &LedgerRow) -> Result<(Object
     Ok((meta, content))
 }
 
-/// Returns the text of one part of a document; no runs where the part holds no text.
-pub async fn part(app: &App, pass: &Pass, row: &LedgerRow, place: Place) -> Result<Part> {
+/// Returns the text of one part of a document, with the place of the `cited` characters on it; no runs where the
+/// part holds no text.
+pub async fn part(
+    app: &App,
+    pass: &Pass,
+    row: &LedgerRow,
+    place: Place,
+    cited: &Range<usize>,
+) -> Result<Part> {
     let outline = outline(app, pass, row.document).await?;
     if row.pages == 0 {
         return chunk_part(app, pass, &outline, place).await;
@@ -151,7 +160,9 @@ pub async fn part(app: &App, pass: &Pass, row: &LedgerRow, place: Place) -> Resu
     let chunks = chunks(app, pass, &ids).await?;
     let runs = join(chunks.iter().filter_map(|chunk| Piece::on_page(chunk, page)));
     let size = chunks.iter().find_map(|chunk| chunk.places.page_size(page));
-    Ok(Part { number, of, runs, size })
+    let mut boxes = boxes_in(&chunks, cited);
+    boxes.retain(|place| place.on.page == page);
+    Ok(Part { number, of, runs, size, boxes })
 }
 
 async fn chunk_part(app: &App, pass: &Pass, outline: &[Entry], place: Place) -> Result<Part> {
@@ -169,7 +180,7 @@ async fn chunk_part(app: &App, pass: &Pass, outline: &[Entry], place: Place) -> 
         .collect();
     let chunks = chunks(app, pass, &ids).await?;
     let runs = join(chunks.iter().map(Piece::whole));
-    Ok(Part { number, of, runs, size: None })
+    Ok(Part { number, of, runs, size: None, boxes: Vec::new() })
 }
 
 /// Returns the rectangles that cover a range of characters of the document's text; empty where the format
@@ -191,9 +202,14 @@ pub async fn boxes(
         .take(MAX_PAGE_CHUNKS)
         .map(|entry| entry.id)
         .collect();
+    Ok(boxes_in(&chunks(app, pass, &ids).await?, &chars))
+}
+
+/// Returns the rectangles that cover the characters that lie in `chunks`, which ascend.
+fn boxes_in(chunks: &[Chunk], chars: &Range<usize>) -> Vec<PageBox> {
     let mut boxes = Vec::new();
     let mut from = chars.start;
-    for chunk in chunks(app, pass, &ids).await? {
+    for chunk in chunks {
         let byte_of = |at: usize| {
             let inside = at.saturating_sub(chunk.char_start);
             chunk.text.char_indices().nth(inside).map_or(chunk.text.len(), |(byte, _)| byte)
@@ -205,7 +221,7 @@ pub async fn boxes(
         // What chunks share is covered once.
         from = from.max(chunk.char_start + chunk.text.chars().count());
     }
-    Ok(boxes)
+    boxes
 }
 
 /// Where a chunk lies.

@@ -137,12 +137,12 @@ async fn show_page(
         (None, Some(start)) => Place::Char(start),
         (None, None) => Place::Number(1),
     };
-    let part = documents::part(&server.app, &pass, &row, place).await?;
-    let collection = pass.collection().as_str();
-    let layout = Layout::new(server, principal, Section::Documents, Some(collection)).await?;
     let start = query.start.unwrap_or(0);
     let cited = start..query.end.unwrap_or(start);
-    let picture = picture(server, &pass, &row, &part, &cited).await?;
+    let part = documents::part(&server.app, &pass, &row, place, &cited).await?;
+    let collection = pass.collection().as_str();
+    let layout = Layout::new(server, principal, Section::Documents, Some(collection)).await?;
+    let picture = picture(&row, &part);
     let document = Document::new(pass.collection(), row);
     Ok(DocumentPage {
         layout: Layout { root: "../", ..layout },
@@ -156,18 +156,10 @@ async fn show_page(
 }
 
 /// Returns how the part looks, if it is a page that can be drawn.
-async fn picture(
-    server: &Server,
-    pass: &Pass,
-    row: &LedgerRow,
-    part: &Part,
-    cited: &Range<usize>,
-) -> Result<Option<Picture>> {
+fn picture(row: &LedgerRow, part: &Part) -> Option<Picture> {
     if !row.format.is_some_and(pictures::has_pictures) || row.pages == 0 {
-        return Ok(None);
+        return None;
     }
-    let boxes = documents::boxes(&server.app, pass, row, cited.clone()).await?;
-    let here = boxes.into_iter().filter(|place| place.on.page as usize == part.number);
     // A little air around the letters.
     let mark = |Rect { x0, y0, x1, y1 }: Rect| Mark {
         x: x0 - 1.5,
@@ -175,10 +167,10 @@ async fn picture(
         width: x1 - x0 + 3.0,
         height: y1 - y0 + 2.0,
     };
-    Ok(Some(Picture {
+    Some(Picture {
         size: part.size.map(|size| (size.width, size.height)),
-        marks: here.map(|place| mark(place.rect)).collect(),
-    }))
+        marks: part.boxes.iter().map(|place| mark(place.rect)).collect(),
+    })
 }
 
 /// Cuts the text of a part at the ends of the cited characters.
@@ -228,6 +220,7 @@ mod tests {
             of: 1,
             runs: vec![run(10, "über alles"), run(21, "wide 日本")],
             size: None,
+            boxes: Vec::new(),
         };
         let shown: Vec<String> = pieces(&part, &cited)
             .into_iter()
