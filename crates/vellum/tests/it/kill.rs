@@ -60,11 +60,12 @@ fn r1_a_killed_ingest_loses_and_doubles_nothing() {
 
 #[test]
 fn an_interrupt_ends_an_ingest_whenever_it_comes() {
-    let tool = Tool::new();
-    for n in 0..3_000 {
-        tool.write(&format!("{n}.txt"), format!("Note number {n} tells of nothing in particular."));
-    }
     for round in 0..3 {
+        let tool = Tool::new();
+        for n in 0..2_000 {
+            let text = format!("Note number {n} tells of nothing in particular.");
+            tool.write(&format!("{n}.txt"), text);
+        }
         let mut child = tool
             .command(&["ingest", "docs"])
             .stdout(Stdio::null())
@@ -72,7 +73,10 @@ fn an_interrupt_ends_an_ingest_whenever_it_comes() {
             .spawn()
             .unwrap();
         // Amid its work, where progress changes all the time.
-        std::thread::sleep(Duration::from_millis(1_000 + 130 * round));
+        while !tool.data().join("index/default").exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(300 + 130 * round));
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         let started = Instant::now();
