@@ -25,4 +25,3 @@ def fidelity(reference, other):
     """Word F1 and bigram F1."""
     a, b = words(reference), words(other)
     return f1(a, b), f1(list(zip(a, a[1:])), list(zip(b, b[1:])))
-
