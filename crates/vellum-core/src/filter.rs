@@ -3,13 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 /// A stored property of a chunk that can be filtered on. Users never name payload keys.
+///
+/// A uri is none: it names one document, so a condition on uris is one on [`DocumentId`]s
+/// (`DocumentId::derive`), and no store keeps an index of them.
+///
+/// [`DocumentId`]: crate::ids::DocumentId
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Field {
     /// The document's id.
     Document,
-    /// The document's uri.
-    Uri,
     /// The document's file name.
     Source,
     /// The document's format, by its lowercase name.

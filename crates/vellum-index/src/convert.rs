@@ -1,15 +1,16 @@
 //! Chunks, vectors and filters in the engine's words.
 //!
 //! A point's id is the chunk's id; its payload is the chunk's own JSON, so the payload keys are the
-//! field names of [`Chunk`], and the filterable ones are indexed as keywords. Chunks
+//! field names of [`Chunk`], and the filterable ones are indexed. Chunks
 //! without terms have no sparse vector, so that they do not count in document frequencies.
 
 use crate::error::corrupt;
 use qdrant_edge::external::uuid::Uuid;
 use qdrant_edge::{
-    Condition, FieldCondition, Filter as EdgeFilter, HasIdCondition, JsonPath, Match, Payload,
-    PointId, PointStructPersisted, PointVectorsPersisted, Record, SparseVector as EdgeSparse,
-    VectorInternal, VectorPersisted, VectorStructInternal, VectorStructPersisted,
+    Condition, FieldCondition, Filter as EdgeFilter, HasIdCondition, JsonPath, KeywordIndexParams,
+    Match, Payload, PayloadFieldSchema, PayloadSchemaParams, PointId, PointStructPersisted,
+    PointVectorsPersisted, Record, SparseVector as EdgeSparse, UuidIndexParams, VectorInternal,
+    VectorPersisted, VectorStructInternal, VectorStructPersisted,
 };
 use serde_json::Value;
 use std::collections::HashMap;
@@ -26,17 +27,31 @@ pub(crate) const DENSE: &str = "dense";
 pub(crate) const SPARSE: &str = "sparse";
 
 /// The filterable payload keys.
-pub(crate) const INDEXED: [Field; 4] = [Field::Document, Field::Uri, Field::Source, Field::Format];
+pub(crate) const INDEXED: [Field; 3] = [Field::Document, Field::Source, Field::Format];
 
 /// Returns the payload key of a field.
 pub(crate) fn key(field: Field) -> JsonPath {
     let name = match field {
         Field::Document => "document",
-        Field::Uri => "uri",
         Field::Source => "source",
         Field::Format => "format",
     };
     JsonPath { first_key: name.to_owned(), rest: Vec::new() }
+}
+
+/// Returns how the engine indexes a field. An index of a field with a value per document is a large part
+/// of what a growing collection keeps in memory; ids cost less as numbers than as words.
+pub(crate) fn schema(field: Field) -> PayloadFieldSchema {
+    let on_disk = Some(true);
+    PayloadFieldSchema::FieldParams(match field {
+        Field::Document => {
+            PayloadSchemaParams::Uuid(UuidIndexParams { on_disk, ..UuidIndexParams::default() })
+        }
+        Field::Source | Field::Format => PayloadSchemaParams::Keyword(KeywordIndexParams {
+            on_disk,
+            ..KeywordIndexParams::default()
+        }),
+    })
 }
 
 pub(crate) fn point_id(id: ChunkId) -> PointId {

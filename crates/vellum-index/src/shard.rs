@@ -12,14 +12,13 @@
 //!   file tells of such a crash, and `repair.rs` then unites the copies.
 //! - Segments under construction live in `temp_segments` and are worthless after a crash.
 
-use crate::convert::{DENSE, INDEXED, SPARSE, key};
+use crate::convert::{DENSE, INDEXED, SPARSE, key, schema};
 use crate::error::{corrupt, from_engine, guarded};
 use crate::settings::EdgeSettings;
 use crate::{disk, inventory, repair};
 use qdrant_edge::{
     CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard, EdgeSparseVectorParams,
-    EdgeVectorParams, FieldIndexOperations, HnswIndexConfig, KeywordIndexParams, Modifier,
-    PayloadFieldSchema, PayloadSchemaParams, UpdateOperation, WalOptions,
+    EdgeVectorParams, FieldIndexOperations, HnswIndexConfig, Modifier, UpdateOperation, WalOptions,
 };
 use std::fs;
 use std::num::NonZeroUsize;
@@ -42,10 +41,7 @@ pub(crate) fn create(dir: &Path, spec: StoreSpec, settings: &EdgeSettings) -> Re
     })?;
     let filled = guarded(&operation, || {
         for field in INDEXED {
-            let params =
-                KeywordIndexParams { on_disk: Some(true), ..KeywordIndexParams::default() };
-            let schema = PayloadFieldSchema::FieldParams(PayloadSchemaParams::Keyword(params));
-            let index = CreateIndex { field_name: key(field), field_schema: Some(schema) };
+            let index = CreateIndex { field_name: key(field), field_schema: Some(schema(field)) };
             let create = FieldIndexOperations::CreateIndex(index);
             shard.update(UpdateOperation::FieldIndexOperation(create)).map_err(engine)?;
         }

@@ -280,9 +280,12 @@ async fn filters_hold_inside_every_read(store: &dyn VectorStore) {
     let is = |field, value: &str| Filter::In(field, vec![value.to_owned()]);
     let not = |filter| Filter::Not(Box::new(filter));
     let document = points[0].chunk.document.to_string();
+    let other = points[3].chunk.document.to_string();
     let cases = [
         is(Field::Document, &document),
-        is(Field::Uri, "file:///c.txt"),
+        is(Field::Document, &other),
+        Filter::In(Field::Document, vec![document.clone(), other.clone()]),
+        is(Field::Document, "not-an-id"),
         is(Field::Source, "c.txt"),
         is(Field::Format, "pdf"),
         is(Field::Format, "absent"),
@@ -292,10 +295,10 @@ async fn filters_hold_inside_every_read(store: &dyn VectorStore) {
         Filter::Any(vec![]),
         not(Filter::All(vec![])),
         not(Filter::Any(vec![])),
-        not(Filter::In(Field::Uri, vec![])),
+        not(Filter::In(Field::Document, vec![])),
         not(is(Field::Format, "text")),
-        Filter::Any(vec![is(Field::Format, "pdf"), is(Field::Uri, "file:///c.txt")]),
-        Filter::All(vec![is(Field::Format, "text"), not(is(Field::Uri, "file:///c.txt"))]),
+        Filter::Any(vec![is(Field::Format, "pdf"), is(Field::Document, &other)]),
+        Filter::All(vec![is(Field::Format, "text"), not(is(Field::Document, &other))]),
         not(Filter::Any(vec![is(Field::Format, "text"), Filter::All(vec![])])),
     ];
     for filter in cases {

@@ -44,7 +44,7 @@ impl TryFrom<AskRequest> for rag::AskRequest {
         Ok(Self {
             question: request.question,
             top_k: request.top_k,
-            filter: request.filter.map(Into::into),
+            filter: request.filter.map(|filter| filter.of(&request.collection)),
         })
     }
 }

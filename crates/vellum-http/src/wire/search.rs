@@ -4,7 +4,7 @@ use super::{TimingsMs, default_collection, timings_ms};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vellum_core::document::Span;
-use vellum_core::filter;
+use vellum_core::filter::{self, Field};
 use vellum_core::ids::{ChunkId, CollectionName, DocumentId};
 use vellum_rag::search as rag;
 
@@ -41,7 +41,7 @@ impl From<SearchRequest> for rag::SearchRequest {
             query: request.query,
             top_k: request.top_k,
             mode: request.mode.into(),
-            filter: request.filter.map(Into::into),
+            filter: request.filter.map(|filter| filter.of(&request.collection)),
         }
     }
 }
@@ -108,25 +108,23 @@ pub enum FilterField {
     Format,
 }
 
-impl From<Filter> for filter::Filter {
-    fn from(filter: Filter) -> Self {
-        let all = |parts: Vec<Filter>| parts.into_iter().map(Into::into).collect();
-        match filter {
-            Filter::All(parts) => Self::All(all(parts)),
-            Filter::Any(parts) => Self::Any(all(parts)),
-            Filter::Not(part) => Self::Not(Box::new((*part).into())),
-            Filter::In(FilterIn { field, values }) => Self::In(field.into(), values),
-        }
-    }
-}
-
-impl From<FilterField> for filter::Field {
-    fn from(field: FilterField) -> Self {
-        match field {
-            FilterField::Document => Self::Document,
-            FilterField::Uri => Self::Uri,
-            FilterField::Source => Self::Source,
-            FilterField::Format => Self::Format,
+impl Filter {
+    /// Returns the condition on the chunks of a collection.
+    pub(super) fn of(self, collection: &CollectionName) -> filter::Filter {
+        let all = |parts: Vec<Self>| parts.into_iter().map(|part| part.of(collection)).collect();
+        match self {
+            Self::All(parts) => filter::Filter::All(all(parts)),
+            Self::Any(parts) => filter::Filter::Any(all(parts)),
+            Self::Not(part) => filter::Filter::Not(Box::new(part.of(collection))),
+            Self::In(FilterIn { field, values }) => match field {
+                FilterField::Document => filter::Filter::In(Field::Document, values),
+                FilterField::Uri => {
+                    let id = |uri: &String| DocumentId::derive(collection, uri).to_string();
+                    filter::Filter::In(Field::Document, values.iter().map(id).collect())
+                }
+                FilterField::Source => filter::Filter::In(Field::Source, values),
+                FilterField::Format => filter::Filter::In(Field::Format, values),
+            },
         }
     }
 }

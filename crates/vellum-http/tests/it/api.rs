@@ -22,12 +22,19 @@ async fn search_finds_and_tells_the_score_of_each_stage() {
     assert!(found.timings_ms.contains_key("total"));
     assert!(found.hits.len() <= 3);
 
-    let filter = json!({"in": {"field": "source", "values": ["pages.txt"]}});
-    let body = json!({"query": "paid leave days", "mode": "dense", "filter": filter});
-    let found = world.call("POST /api/v1/search", Some(body)).await.json();
-    let hits = found["hits"].as_array().unwrap();
-    assert!(!hits.is_empty() && hits.iter().all(|hit| hit["source"] == "pages.txt"));
-    assert!(hits.iter().all(|hit| hit["scores"]["sparse"].is_null() && hit["page"].is_u64()));
+    let in_pages = async |field: &str, value: &Value| {
+        let filter = json!({"in": {"field": field, "values": [value, "absent"]}});
+        let body = json!({"query": "paid leave days", "mode": "dense", "filter": filter});
+        let found = world.call("POST /api/v1/search", Some(body)).await.json();
+        let hits = found["hits"].as_array().unwrap().clone();
+        assert!(!hits.is_empty() && hits.iter().all(|hit| hit["source"] == "pages.txt"), "{field}");
+        assert!(hits.iter().all(|hit| hit["scores"]["sparse"].is_null() && hit["page"].is_u64()));
+        hits
+    };
+    let hits = in_pages("source", &json!("pages.txt")).await;
+    for (field, key) in [("uri", "uri"), ("document", "document_id")] {
+        assert_eq!(in_pages(field, &hits[0][key]).await, hits, "one file has that name");
+    }
 }
 
 #[tokio::test]

@@ -60,11 +60,9 @@ fn terms() -> impl Strategy<Value = Terms> {
 fn filter() -> impl Strategy<Value = Filter> {
     let document = 0..N_DOCUMENTS + 1;
     let leaf = prop_oneof![
-        prop::collection::vec(document.clone(), 0..3)
-            .prop_map(|all| Filter::In(Field::Uri, all.into_iter().map(uri).collect())),
-        document.prop_map(|n| {
-            let id = chunk(&uri(n), 0, "").document.to_string();
-            Filter::In(Field::Document, vec![id])
+        prop::collection::vec(document, 0..3).prop_map(|all| {
+            let id = |n| chunk(&uri(n), 0, "").document.to_string();
+            Filter::In(Field::Document, all.into_iter().map(id).collect())
         }),
         prop::sample::subsequence(vec!["text", "markdown", "pdf", "html"], 0..3).prop_map(
             |names| { Filter::In(Field::Format, names.into_iter().map(str::to_owned).collect(),) }

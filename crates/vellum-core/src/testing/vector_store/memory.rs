@@ -40,7 +40,6 @@ pub fn matches(filter: &Filter, chunk: &Chunk) -> bool {
         Filter::In(field, values) => {
             let value = match field {
                 Field::Document => chunk.document.to_string(),
-                Field::Uri => chunk.uri.clone(),
                 Field::Source => chunk.source.clone(),
                 Field::Format => chunk.format.as_str().to_owned(),
             };
