@@ -12,7 +12,7 @@
 use super::metrics::Judgements;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use vellum_core::document::{Document, Format, Positions, Section};
+use vellum_core::document::{Document, Format, Layout, Section};
 use vellum_core::{Error, ErrorKind, Result};
 
 /// A dataset in memory.
@@ -134,7 +134,7 @@ fn parse_corpus(text: &str) -> Result<BTreeMap<String, Document>> {
             text,
             sections,
             metadata: BTreeMap::new(),
-            positions: Positions::default(),
+            layout: Layout::default(),
         };
         if corpus.insert(id.clone(), document).is_some() {
             return Err(wrong(

@@ -194,9 +194,13 @@ impl Ledger<'_> {
     async fn next(&mut self) -> Result<Option<LedgerRow>> {
         if self.rows.is_empty() && !self.ended {
             let Run { app, pass, spec, .. } = self.run;
-            let after = self.after.as_deref();
-            let page = app.metastore.rows(pass, &spec.source, after, LEDGER_PAGE).await?;
-            self.ended = page.len() < LEDGER_PAGE;
+            let (source, after) = (spec.source.as_str(), self.after.as_deref());
+            // Of a source that is one object only its own row: others may begin with the same characters.
+            let is_folder = source.ends_with('/');
+            let limit = if is_folder { LEDGER_PAGE } else { 1 };
+            let mut page = app.metastore.rows(pass, source, after, limit).await?;
+            page.retain(|row| is_folder || row.uri == source);
+            self.ended = !is_folder || page.len() < LEDGER_PAGE;
             self.after = page.last().map(|row| row.uri.clone());
             self.rows = page.into();
         }

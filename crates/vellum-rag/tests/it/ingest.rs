@@ -1,6 +1,6 @@
 //! What a sync does to a collection.
 
-use crate::world::{SOURCE, World, pass, run_job, sync};
+use crate::world::{SOURCE, World, pass, run_job, run_source, sync};
 use vellum_core::ErrorKind;
 use vellum_core::job::JobState;
 use vellum_core::ports::{Metastore, VectorStore};
@@ -45,6 +45,19 @@ async fn changes_and_removals_are_followed() {
     assert_eq!(fresh.contents().await, world.contents().await);
     let digest = collections::digest(&app, &pass()).await.unwrap();
     assert_eq!(digest, collections::digest(&fresh.app(), &pass()).await.unwrap());
+}
+
+/// Other documents whose names begin alike are none of its business.
+#[tokio::test]
+async fn a_single_document_is_its_own_source() {
+    let world = sample();
+    world.put("a.txt.bak", "An older text.");
+    let app = world.app();
+    sync(&app).await;
+    let before = world.contents().await;
+    let job = run_source(&app, &format!("{SOURCE}a.txt"), true).await.unwrap();
+    assert_eq!((job.report.listed, job.report.unchanged, job.report.removed), (1, 1, 0));
+    assert_eq!(world.contents().await, before);
 }
 
 #[tokio::test]

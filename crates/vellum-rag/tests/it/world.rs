@@ -83,7 +83,12 @@ pub(crate) fn pass() -> Pass {
 
 /// Runs a job to its end; returns it, whatever became of it.
 pub(crate) async fn run_job(app: &Arc<App>, prune: bool) -> Result<Job> {
-    let (_, mut watcher) = jobs::start(app, &pass(), SOURCE, prune).await?;
+    run_source(app, SOURCE, prune).await
+}
+
+/// Runs a job over a source to its end.
+pub(crate) async fn run_source(app: &Arc<App>, source: &str, prune: bool) -> Result<Job> {
+    let (_, mut watcher) = jobs::start(app, &pass(), source, prune).await?;
     let ended = watcher.wait_for(|progress| progress.job.state.is_final()).await;
     ended.map(|progress| progress.job.clone()).map_err(|_| Error::new(ErrorKind::Internal, "gone"))
 }
