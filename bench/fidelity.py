@@ -2,6 +2,7 @@
 
 import collections
 import re
+import unicodedata
 
 
 def f1(reference, other):
@@ -19,6 +20,17 @@ def words(text):
     its own way."""
     text = re.sub("[\u00ad\u0002\ufffe]\\s*|(?<=\\w)[-\u2010]\\s*\\n\\s*(?=[a-z])", "", text)
     return re.findall(f"[{CJK}]|[^\\W{CJK}]+", text)
+
+
+def is_language(text):
+    """Whether a text is one: mostly letters and digits, and the letters of a word of one script. Fonts whose codes nothing
+    explains give `nm" ʮ׆ɹƯ̅Ǡ`, which no reader can be measured by."""
+    visible = [c for c in text if not c.isspace()]
+    if sum(c.isalnum() or unicodedata.category(c) == "Mn" for c in visible) < 0.45 * len(visible):
+        return False
+    scripts = [{unicodedata.name(c, "?").split()[0] for c in word if c.isalpha() and c not in "ªº"} - {"CJK", "MODIFIER"}
+               for word in words(text)]
+    return sum(len(script) <= 1 for script in scripts) >= 0.9 * len(scripts)
 
 
 def fidelity(reference, other):

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-from fidelity import fidelity, words
+from fidelity import fidelity, is_language, words
 from harness import (Failure, Server, free_port, fresh, interleave, machine, median, open_loop, percentile, read_f32,
                      read_npy, run)
 
@@ -194,10 +194,11 @@ def p3(bench):
     scores = {engine: [] for engine in engines if engine != "pypdfium2"}
     for file in files:
         texts = {engine: pages_of(out / engine / f"{file.name}.txt") for engine in engines}
-        if len(words(" ".join(texts["pypdfium2"]))) < 20:
+        reference = "\n".join(texts["pypdfium2"])
+        if len(words(reference)) < 20 or not is_language(reference):
             continue
         for engine in scores:
-            scores[engine].append(fidelity("\n".join(texts["pypdfium2"]), "\n".join(texts[engine])))
+            scores[engine].append(fidelity(reference, "\n".join(texts[engine])))
     f1 = {engine: [statistics.mean(values) for values in zip(*pairs)] for engine, pairs in scores.items()}
     checks = {
         f"{what} F1 is {f1['vellum'][n]:.4f}, at least PyMuPDF's {f1['pymupdf'][n]:.4f} less 0.005":

@@ -1,7 +1,7 @@
 //! Writes what is read from PDFs, for comparison and for the eye: `pages [--worker PROGRAM] [--picture PAGE] DIR FILE...`.
 //!
-//! For each file `NAME.txt` (pages parted by form feeds) and `NAME.json` (the document with its positions) in
-//! DIR, and one line of JSON on stdout: name, pages and seconds, or name and error. With `--worker` a pool of one child
+//! For each file `NAME.txt` (pages parted by form feeds, each between its running header and footer) and `NAME.json`
+//! (the document with its layout) in DIR, and one line of JSON on stdout: name, pages and seconds, or name and error. With `--worker` a pool of one child
 //! reads, and its cost counts; without, this process does. `--picture` also writes `NAME.png`, 1,000 pixels wide.
 #![expect(clippy::print_stdout, reason = "a program for the eye")]
 
@@ -9,6 +9,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use vellum_convert::{PoolSettings, Settings, WorkerPool, convert, render_page};
+use vellum_core::document::{Document, Edge, Span};
 use vellum_core::ports::{ConvertInput, Converter};
 
 #[tokio::main]
@@ -50,8 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 continue;
             }
         };
-        let pages: Vec<&str> =
-            document.pages().map(|(_, span)| &document.text[span.start..span.end]).collect();
+        let pages: Vec<String> = document.pages().map(|page| whole(&document, page)).collect();
         println!("{}", json!({ "name": name, "pages": pages.len(), "seconds": seconds }));
         std::fs::write(folder.join(format!("{name}.txt")), pages.join("\u{c}"))?;
         std::fs::write(folder.join(format!("{name}.json")), serde_json::to_vec(&document)?)?;
@@ -61,4 +61,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// Returns the text of a page between its running header and footer.
+fn whole(document: &Document, (page, span): (u32, Span)) -> String {
+    let at = |edge| {
+        let furniture = document.layout.furniture.iter();
+        furniture.filter(move |line| line.page == page && line.edge == edge).map(|line| &*line.text)
+    };
+    let text = &document.text[span.start..span.end];
+    at(Edge::Top).chain([text]).chain(at(Edge::Bottom)).collect::<Vec<_>>().join("\n")
 }

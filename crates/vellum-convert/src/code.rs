@@ -7,7 +7,7 @@
 
 use crate::clean::{TextBuilder, characters};
 use std::collections::BTreeMap;
-use vellum_core::document::{Document, Format, Positions, Section, SectionKind, Span};
+use vellum_core::document::{Document, Format, Layout, Section, SectionKind, Span};
 
 /// Longest line that is kept in a script or style sheet, in bytes; beyond it is what a program packed.
 const MAX_LINE: usize = 4 << 10;
@@ -151,7 +151,7 @@ pub(crate) fn convert(name: &str, source: &str) -> Document {
         text,
         sections,
         metadata,
-        positions: Positions::default(),
+        layout: Layout::default(),
     }
 }
 

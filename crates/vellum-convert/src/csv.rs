@@ -12,7 +12,7 @@ use crate::{Emit, large};
 use encoding_rs::Encoding;
 use std::collections::BTreeMap;
 use vellum_core::Result;
-use vellum_core::document::{Document, Format, Positions};
+use vellum_core::document::{Document, Format, Layout};
 use vellum_core::ports::Content;
 
 /// How much of the text is looked at to tell the dialect, in bytes.
@@ -273,7 +273,7 @@ impl Page {
             text,
             sections,
             metadata,
-            positions: Positions::default(),
+            layout: Layout::default(),
         })
     }
 }

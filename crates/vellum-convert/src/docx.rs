@@ -19,7 +19,7 @@ use crate::{Emit, Settings, package::Package};
 use body::{Body, Notes};
 use numbering::Numbering;
 use styles::Styles;
-use vellum_core::document::{Document, Format, Positions, SectionKind};
+use vellum_core::document::{Document, Format, Layout, SectionKind};
 use vellum_core::{Result, ports::ConvertInput};
 
 /// Hands the document in `package` on, as one part.
@@ -91,6 +91,6 @@ pub(crate) fn convert(
         text,
         sections,
         metadata,
-        positions: Positions::default(),
+        layout: Layout::default(),
     })
 }

@@ -12,7 +12,7 @@ use crate::detect::rejected;
 use crate::{Emit, Settings, convert_parts};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use vellum_core::document::{Document, Format, Positions, Section, SectionKind, Span};
+use vellum_core::document::{Document, Format, Layout, Section, SectionKind, Span};
 use vellum_core::ports::ConvertInput;
 use vellum_core::{ErrorKind, Result};
 
@@ -142,7 +142,7 @@ pub(crate) fn as_section(part: Document, name: &str, is_first: bool, format: For
         text,
         sections,
         metadata: BTreeMap::new(),
-        positions: Positions::default(),
+        layout: Layout::default(),
     }
 }
 

@@ -7,10 +7,13 @@
 //!   header and footer of the page (those of an article stay, and so does a page header that holds the
 //!   first heading and no navigation). When nothing remains, furniture is read after all.
 //! - Blocks become paragraphs, headings open sections, items start with `- ` or their number, each table
-//!   row is one `| a | b |` line, `pre` is verbatim. A table that holds a table is layout: its cells are blocks.
+//!   row is one `| a | b |` line, `pre` is verbatim. Merged cells stand in every row and column that they cover. A
+//!   table that holds a table is layout: its cells are blocks.
+//! - The address of a link follows its text, unless the text shows it or it leads inside the site.
 
 mod elements;
 mod render;
+mod table;
 
 use crate::clean::characters;
 use html5ever::tendril::StrTendril;
@@ -20,7 +23,7 @@ use html5ever::tokenizer::{
 };
 use render::{Furniture, Render};
 use std::cell::RefCell;
-use vellum_core::document::{Document, Format, Positions, SectionKind};
+use vellum_core::document::{Document, Format, Layout, SectionKind};
 
 /// Returns the document that `source` describes.
 pub(crate) fn convert(source: &str) -> Document {
@@ -50,8 +53,8 @@ fn document(page: Render) -> Document {
         }
         _ => Some(page.title).filter(|title| !title.is_empty()),
     };
-    let (metadata, positions) = (page.metadata, Positions::default());
-    Document { format: Format::Html, title, text, sections, metadata, positions }
+    let (metadata, layout) = (page.metadata, Layout::default());
+    Document { format: Format::Html, title, text, sections, metadata, layout }
 }
 
 /// Returns whether `title` is the heading with the name of the site after it.

@@ -18,7 +18,7 @@ use encoding_rs::Encoding;
 use std::collections::{BTreeMap, HashMap};
 use tree::{Fault, Kind, Node};
 use vellum_core::Result;
-use vellum_core::document::{Document, Format, Positions};
+use vellum_core::document::{Document, Format, Layout};
 use vellum_core::ports::Content;
 
 /// Longest path that is shown, in bytes; of a longer one the end is.
@@ -131,7 +131,7 @@ fn document(out: TextBuilder) -> Document {
         text,
         sections,
         metadata: BTreeMap::new(),
-        positions: Positions::default(),
+        layout: Layout::default(),
     }
 }
 

@@ -2,16 +2,17 @@
 //!
 //! Markup goes, structure stays: headings stand on their own line and open sections, list items start
 //! with `- ` or their number, each table row is one `| a | b |` line below its header row, code blocks
-//! are verbatim, a link is its text, an image its alternative text. Embedded HTML goes through the
-//! HTML converter. Front matter gives title and metadata and is not part of the text.
+//! are verbatim, a link is its text with the address behind it (unless the text shows it or it leads inside the
+//! folder), an image its alternative text. Embedded HTML goes through the HTML converter. Front matter gives title and metadata and is not part of the text.
 //!
 //! One pass over the parser's events; nesting lives in counters, never on the call stack.
 
+use crate::blocks::unseen_address;
 use crate::clean::{TextBuilder, characters, collapsed, table_row};
 use crate::html;
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use std::collections::BTreeMap;
-use vellum_core::document::{Document, Format, Positions, SectionKind};
+use vellum_core::document::{Document, Format, Layout, SectionKind};
 
 /// Deepest list level that is still indented; deeper ones would only add blanks.
 const MAX_INDENT_LEVEL: usize = 8;
@@ -41,7 +42,7 @@ pub(crate) fn convert(source: &str) -> Document {
         text,
         sections,
         metadata,
-        positions: Positions::default(),
+        layout: Layout::default(),
     }
 }
 
@@ -103,6 +104,8 @@ struct Render {
     /// Set by an item's marker, so that its first paragraph stays on the marker's line.
     after_marker: bool,
     in_code: bool,
+    /// Open links: where they lead, and the length of what was being written when they began.
+    links: Vec<(String, usize)>,
 }
 
 impl Render {
@@ -148,6 +151,9 @@ impl Render {
                 self.out.push(&format!("[{label}] "));
                 self.after_marker = true;
             }
+            Tag::Link { dest_url, .. } => {
+                self.links.push((dest_url.to_string(), self.written().len()));
+            }
             Tag::Table(_) => self.out.block(),
             Tag::TableHead | Tag::TableRow => self.cells.clear(),
             Tag::Emphasis
@@ -155,7 +161,6 @@ impl Render {
             | Tag::Strikethrough
             | Tag::Superscript
             | Tag::Subscript
-            | Tag::Link { .. }
             | Tag::Image { .. }
             | Tag::DefinitionList
             | Tag::DefinitionListTitle
@@ -201,18 +206,36 @@ impl Render {
                     self.out.block();
                 }
             }
+            TagEnd::Link => self.link_end(),
             TagEnd::Table | TagEnd::BlockQuote(_) | TagEnd::FootnoteDefinition => self.out.block(),
             TagEnd::Emphasis
             | TagEnd::Strong
             | TagEnd::Strikethrough
             | TagEnd::Superscript
             | TagEnd::Subscript
-            | TagEnd::Link
             | TagEnd::Image
             | TagEnd::DefinitionList
             | TagEnd::DefinitionListTitle
             | TagEnd::DefinitionListDefinition
             | TagEnd::MetadataBlock(_) => {}
+        }
+    }
+
+    /// Returns what is being written: the text, or what was diverted.
+    fn written(&self) -> &str {
+        if self.target == Target::Text { self.out.since(0) } else { &self.buffer }
+    }
+
+    /// Writes the address of a link behind its text.
+    fn link_end(&mut self) {
+        let Some((address, mark)) = self.links.pop() else { return };
+        let shown = self.written().get(mark..).unwrap_or_default();
+        // A heading is a name; addresses do not belong to it.
+        if let (Some(address), true) =
+            (unseen_address(shown.trim(), &address), self.target != Target::Heading)
+        {
+            let behind = format!(" ({address})");
+            self.inline(&behind);
         }
     }
 

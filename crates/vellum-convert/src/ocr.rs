@@ -232,7 +232,7 @@ fn insert(part: &mut Document, page: u32, text: Placed) {
         }
     }
     part.sections[index].span = Span { start, end };
-    let words = &mut part.positions.words;
+    let words = &mut part.layout.words;
     let first = words.partition_point(|position| (position.start as usize) < at);
     let shift = |n: u32, by: usize| u32::try_from(n as usize + by).unwrap_or(u32::MAX);
     let shifted = |position: Position, by| Position {
@@ -240,6 +240,9 @@ fn insert(part: &mut Document, page: u32, text: Placed) {
         end: shift(position.end, by),
         ..position
     };
+    for link in part.layout.links.iter_mut().filter(|link| link.span.start >= at) {
+        link.span = Span { start: link.span.start + by, end: link.span.end + by };
+    }
     let behind: Vec<Position> = words.drain(first..).collect();
     words.extend(places.iter().filter_map(position).map(|p| shifted(p, start)));
     words.extend(behind.into_iter().map(|p| shifted(p, by)));

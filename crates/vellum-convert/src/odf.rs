@@ -18,7 +18,7 @@ use crate::{Emit, Settings, package::Package};
 pub(crate) use sheets::sheets;
 use std::collections::BTreeMap;
 use styles::Styles;
-use vellum_core::document::{Document, Format, Positions, SectionKind};
+use vellum_core::document::{Document, Format, Layout, SectionKind};
 use vellum_core::{Result, ports::ConvertInput};
 
 /// Hands the text or the presentation in `package` on, as one part.
@@ -58,7 +58,7 @@ pub(crate) fn convert(
         text,
         sections,
         metadata,
-        positions: Positions::default(),
+        layout: Layout::default(),
     })
 }
 

@@ -10,7 +10,7 @@
 //! overflow the stack or eat memory on hostile files, so this runs in a child process.
 //!
 //! Pages are also drawn (`render`). Pages with pictures and no text are named in the metadata. Not here: OCR
-//! (`crate::ocr`), form fields, targets of links.
+//! (`crate::ocr`), form fields.
 
 pub(crate) mod flow;
 mod furniture;
@@ -18,6 +18,7 @@ mod glyphs;
 mod headings;
 mod layout;
 pub(crate) mod lines;
+mod links;
 mod outline;
 pub(crate) mod placed;
 mod render;
@@ -38,7 +39,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use vellum_core::Result;
 use vellum_core::document::{
-    self, Document, Format, PageSize, Position, Positions, Rect, Section, SectionKind, Span,
+    self, Document, Edge, Format, Furniture, Layout, PageSize, Position, Rect, Section,
+    SectionKind, Span,
 };
 use vellum_core::ports::Content;
 
@@ -76,17 +78,18 @@ pub(crate) fn convert(
     let mut empty: Vec<Section> = Vec::new();
     let mut sizes: Vec<PageSize> = Vec::new();
     let mut scans: Vec<u32> = Vec::new();
+    let mut links: Vec<links::Target> = Vec::new();
     for first in (0..n_pages).step_by(PAGES_PER_PART) {
         if first > 0 && first.is_multiple_of(PAGES_PER_OPENING) {
             pdf = load(data(content)?, settings)?;
         }
         let pages = read_pages(&pdf, first, settings, &mut n_bytes)?;
         title = title.or_else(|| largest_line(&pages));
-        scans.extend(
-            (first + 1..).zip(&pages).filter(|(_, page)| page.is_scan).map(|(n, _)| n as u32),
-        );
-        sizes.extend((first + 1..).zip(&pages).map(|(number, page)| size(number, page)));
-        let (text, mut sections) = write(pages, first);
+        let is_scan = |(_, page): &(usize, &Page)| page.is_scan;
+        scans.extend((first..).zip(&pages).filter(is_scan).map(|(n, _)| page_number(n)));
+        sizes.extend((first..).zip(&pages).map(|(index, page)| size(index, page)));
+        links.extend(links::read(&pdf, first, PAGES_PER_PART));
+        let (text, mut sections, furniture) = write(pages, first);
         if text.is_empty() {
             empty.extend(sections);
             continue;
@@ -94,18 +97,22 @@ pub(crate) fn convert(
         let (text, places) = text.into_parts();
         headings::add(&text, &places, &mut sections, &outline);
         let sections = empty.drain(..).chain(sections).collect();
-        let words = places.iter().filter_map(position).collect();
-        let positions = Positions { words, pages: std::mem::take(&mut sizes) };
+        let layout = Layout {
+            words: places.iter().filter_map(position).collect(),
+            pages: std::mem::take(&mut sizes),
+            links: links::place(std::mem::take(&mut links), &text, &places),
+            furniture,
+        };
         let (title, metadata) = (title.clone(), with_scans(&metadata, &mut scans));
-        emit(Document { format: Format::Pdf, title, text, sections, metadata, positions })?;
+        emit(Document { format: Format::Pdf, title, text, sections, metadata, layout })?;
     }
     let is_scan = n_bytes == 0;
     // Pages at the end, or all of them, where something is left to read.
     if !empty.is_empty() && (!is_scan || !scans.is_empty()) {
         let metadata = with_scans(&metadata, &mut scans);
-        let positions = Positions { words: Vec::new(), pages: sizes };
+        let layout = Layout { pages: sizes, ..Layout::default() };
         let (text, sections) = (String::new(), empty);
-        emit(Document { format: Format::Pdf, title, text, sections, metadata, positions })?;
+        emit(Document { format: Format::Pdf, title, text, sections, metadata, layout })?;
     }
     if is_scan { Err(rejected(NO_TEXT_LAYER)) } else { Ok(()) }
 }
@@ -135,9 +142,8 @@ fn tenths(value: f64) -> f32 {
     ((value * 10.0).round() / 10.0) as f32
 }
 
-fn size(number: usize, page: &Page) -> PageSize {
-    let number = u32::try_from(number).unwrap_or(u32::MAX);
-    PageSize { page: number, width: tenths(page.width), height: tenths(page.height) }
+fn size(index: usize, page: &Page) -> PageSize {
+    PageSize { page: page_number(index), width: tenths(page.width), height: tenths(page.height) }
 }
 
 /// Returns the bytes as the interpreter wants them: at hand at any place. A spooled file is mapped.
@@ -203,10 +209,10 @@ fn load_error(error: LoadPdfError) -> vellum_core::Error {
 /// A page on its way from glyphs to text.
 struct Page {
     words: Vec<Word>,
-    /// Quarter turn of `words`.
-    quarter: usize,
-    /// Text that runs in other directions, such as notes in a margin, with its quarter turn.
-    turned: Vec<(usize, lines::Words)>,
+    /// Direction of `words`, in degrees.
+    turn: u16,
+    /// Text that runs in other directions, such as notes in a margin.
+    turned: Vec<(u16, lines::Words)>,
     rules: glyphs::Rules,
     gap: f64,
     /// Whether it shows pictures and no text.
@@ -229,22 +235,21 @@ fn read_pages(
     let mut pages = Vec::with_capacity(PAGES_PER_PART);
     for page in pdf.pages().iter().skip(first).take(PAGES_PER_PART) {
         let read = glyphs::read(page, &cache, &interpreter);
-        let n_glyphs = |n: usize| read.glyphs[n].len();
         // The direction with most text is the page's own; a page scanned sideways has another than 0.
-        let quarter = (0..4).max_by_key(|&n| (n_glyphs(n), 4 - n)).unwrap_or(0);
-        let lines::Words { words, gap } = lines::words(&read.glyphs[quarter]);
-        let turned = (0..4)
-            .filter(|&n| n != quarter && n_glyphs(n) > 0)
-            .map(|n| (n, lines::words(&read.glyphs[n])))
-            .collect();
+        let main = read.glyphs.iter().rev().max_by_key(|(_, glyphs)| glyphs.len());
+        let turn = main.map_or(0, |(turn, _)| *turn);
+        let lines::Words { words, gap } =
+            main.map(|(_, glyphs)| lines::words(glyphs)).unwrap_or_default();
+        let turned = read.glyphs.iter().filter(|(other, _)| **other != turn);
+        let turned = turned.map(|(turn, glyphs)| (*turn, lines::words(glyphs))).collect();
         *n_bytes += words.iter().map(|word| word.text.len() + 1).sum::<usize>();
         if *n_bytes > settings.max_text_bytes {
             return Err(crate::too_much_text(settings));
         }
-        let rules = if quarter == 0 { read.rules } else { glyphs::Rules::default() };
-        let is_scan = read.has_image && read.glyphs.iter().all(Vec::is_empty);
+        let rules = if turn == 0 { read.rules } else { glyphs::Rules::default() };
+        let is_scan = read.has_image && read.glyphs.is_empty();
         let (width, height) = (read.width, read.height);
-        pages.push(Page { words, quarter, turned, rules, gap, is_scan, width, height });
+        pages.push(Page { words, turn, turned, rules, gap, is_scan, width, height });
     }
     Ok(pages)
 }
@@ -252,13 +257,20 @@ fn read_pages(
 /// Writes the pages one after the other; a word or sentence that runs over the page's end stays whole.
 ///
 /// `first` is the index of the first page in the document.
-fn write(mut pages: Vec<Page>, first: usize) -> (Placed, Vec<Section>) {
+fn write(mut pages: Vec<Page>, first: usize) -> (Placed, Vec<Section>, Vec<Furniture>) {
     let upright =
-        |page: &Page| if page.quarter.is_multiple_of(2) { page.height } else { page.width };
+        |page: &Page| if page.turn.is_multiple_of(180) { page.height } else { page.width };
     let heights: Vec<f64> = pages.iter().map(upright).collect();
     let mut words: Vec<Vec<Word>> =
         pages.iter_mut().map(|page| std::mem::take(&mut page.words)).collect();
-    furniture::remove(&mut words, &heights);
+    let removed = furniture::remove(&mut words, &heights);
+    let furniture = (first..)
+        .zip(removed)
+        .zip(pages.iter().zip(&heights))
+        .flat_map(|((n, words), (page, height))| {
+            told_apart(words, page_number(n), page.gap, *height)
+        })
+        .collect();
     let mut vocabulary = Vocabulary::new();
     for (words, page) in words.iter().zip(&pages) {
         for line in lines::lines(words.clone()) {
@@ -269,7 +281,7 @@ fn write(mut pages: Vec<Page>, first: usize) -> (Placed, Vec<Section>) {
     let mut text = Placed::default();
     let mut sections: Vec<Section> = Vec::with_capacity(pages.len());
     for (n, (words, page)) in words.into_iter().zip(pages).enumerate() {
-        let number = u32::try_from(first + n + 1).unwrap_or(u32::MAX);
+        let number = page_number(first + n);
         let mut body = page_text(words, &page, number, &vocabulary);
         finish_word(&mut text, &mut body, &mut sections, &vocabulary);
         if !text.is_empty() && !body.is_empty() {
@@ -281,7 +293,22 @@ fn write(mut pages: Vec<Page>, first: usize) -> (Placed, Vec<Section>) {
         sections.push(Section { kind, span: Span { start, end: text.len() } });
     }
     finish_word(&mut text, &mut Placed::default(), &mut sections, &vocabulary);
-    (text, sections)
+    (text, sections, furniture)
+}
+
+/// Returns the headers and footers of a page, line by line.
+fn told_apart(words: Vec<Word>, page: u32, gap: f64, height: f64) -> Vec<Furniture> {
+    let told = |line: &lines::Line| {
+        let edge = if line.y < height / 2.0 { Edge::Top } else { Edge::Bottom };
+        let text = clean::collapsed(&clean::characters(&lines::text_of(&line.words, gap)));
+        Furniture { page, edge, text }
+    };
+    lines::lines(words).iter().map(told).collect()
+}
+
+/// Returns the 1-based number of the page with this index.
+fn page_number(index: usize) -> u32 {
+    u32::try_from(index + 1).unwrap_or(u32::MAX)
 }
 
 /// Puts a word that the page's end divides together, on the page where it began.
@@ -312,18 +339,18 @@ fn finish_word(
 
 fn page_text(words: Vec<Word>, page: &Page, number: u32, vocabulary: &Vocabulary) -> Placed {
     let mut text = Placed::default();
-    let settle = |text: &mut Placed, quarter| {
-        text.settle(number, |rect| glyphs::displayed(rect, quarter, page.width, page.height));
+    let settle = |text: &mut Placed, turn| {
+        text.settle(number, |rect| glyphs::displayed(rect, turn, page.width, page.height));
     };
     for block in layout::blocks(words, &page.rules, page.gap) {
         push_block(&mut text, &block, page.gap, vocabulary);
     }
-    settle(&mut text, page.quarter);
-    for (quarter, turned) in &page.turned {
+    settle(&mut text, page.turn);
+    for (turn, turned) in &page.turned {
         for block in layout::blocks(turned.words.clone(), &glyphs::Rules::default(), turned.gap) {
             push_block(&mut text, &block, turned.gap, vocabulary);
         }
-        settle(&mut text, *quarter);
+        settle(&mut text, *turn);
     }
     // A soft hyphen at the end waits for the next page.
     let end = text.strip_suffix('\u{ad}').unwrap_or(&text).len();

@@ -21,7 +21,7 @@ use encoding_rs::{Encoding, WINDOWS_1252};
 use page::Page;
 use std::collections::{BTreeMap, HashMap};
 use token::{Token, Tokens};
-use vellum_core::document::{Document, Format, Positions};
+use vellum_core::document::{Document, Format, Layout};
 use vellum_core::ports::Content;
 use vellum_core::{Error, Result};
 
@@ -122,7 +122,7 @@ pub(crate) fn document(source: &[u8]) -> Result<Document> {
         text,
         sections,
         metadata: about,
-        positions: Positions::default(),
+        layout: Layout::default(),
     })
 }
 

@@ -5,13 +5,13 @@
 
 use crate::clean::{TextBuilder, characters};
 use std::collections::BTreeMap;
-use vellum_core::document::{Document, Format, Positions};
+use vellum_core::document::{Document, Format, Layout};
 
 /// Returns the cleaned text as a document.
 pub(crate) fn convert(text: &str) -> Document {
     let mut builder = TextBuilder::default();
     builder.push_lines(&characters(text));
     let (text, sections) = builder.finish();
-    let (metadata, positions) = (BTreeMap::new(), Positions::default());
-    Document { format: Format::Text, title: None, text, sections, metadata, positions }
+    let (metadata, layout) = (BTreeMap::new(), Layout::default());
+    Document { format: Format::Text, title: None, text, sections, metadata, layout }
 }

@@ -2,11 +2,11 @@
 //!
 //! Every position is a byte offset into [`Document::text`]; citations and chunks point there.
 
+mod layout;
 mod places;
-mod position;
 
+pub use layout::{Edge, Furniture, Layout, Link, PageBox, PageSize, Position, Rect};
 pub use places::Places;
-pub use position::{PageBox, PageSize, Position, Positions, Rect};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -185,9 +185,9 @@ pub struct Document {
     pub sections: Vec<Section>,
     /// Author, dates, language and the like, as the source names them.
     pub metadata: BTreeMap<String, String>,
-    /// Where the words stand on their pages.
-    #[serde(default, skip_serializing_if = "Positions::is_empty")]
-    pub positions: Positions,
+    /// How the text stands on its pages.
+    #[serde(default, skip_serializing_if = "Layout::is_empty")]
+    pub layout: Layout,
 }
 
 impl Document {
@@ -199,7 +199,7 @@ impl Document {
             text: text.into(),
             sections: Vec::new(),
             metadata: BTreeMap::new(),
-            positions: Positions::default(),
+            layout: Layout::default(),
         }
     }
 
@@ -216,7 +216,7 @@ impl Document {
             kind: section.kind.clone(),
             span: Span { start: section.span.start + start, end: section.span.end + start },
         }));
-        self.positions.append(&part.positions, start);
+        self.layout.append(&part.layout, start);
         for (key, value) in &part.metadata {
             match self.metadata.get_mut(key) {
                 // What is told of each part, such as lists of pages, goes on; the rest is told alike.
@@ -231,7 +231,7 @@ impl Document {
     ///
     /// A word that `span` only touches counts whole; empty where the format has no positions.
     pub fn boxes_of(&self, span: Span) -> Vec<(u32, Rect)> {
-        position::boxes(&self.positions.words, span)
+        layout::boxes(&self.layout.words, span)
     }
 
     /// Returns the pages as `(number, span)`, in order; empty where the format has none.
@@ -268,10 +268,10 @@ mod tests {
             let sections = vec![Section { kind, span: Span { start: 0, end: text.len() } }];
             let rect = Rect { x0: 1.0, y0: 2.0, x1: 3.0, y1: 4.0 };
             let words = vec![Position { start: 0, end: 3, page: number, rect }];
-            let positions = Positions { words, pages: Vec::new() };
+            let layout = Layout { words, ..Layout::default() };
             let metadata = [("author", "A".to_owned()), ("pages", number.to_string())];
             let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
-            Document { sections, positions, metadata, ..Document::plain(text) }
+            Document { sections, layout, metadata, ..Document::plain(text) }
         };
         let mut document = part(1, "one");
         document.append(&part(2, "two"));

@@ -7,6 +7,8 @@
 use super::elements::{
     Effect, attribute, effect, is_furniture_role, is_hidden, is_skip_link, is_void,
 };
+use super::table::Table;
+use crate::blocks::unseen_address;
 use crate::clean::{TextBuilder, collapsed, push_collapsed, table_row};
 use html5ever::LocalName;
 use html5ever::tokenizer::Tag;
@@ -14,6 +16,8 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Deepest list level that is still indented.
 const MAX_INDENT_LEVEL: usize = 8;
+/// Bytes that the merged cells of a page repeat at most; more is an attack.
+const MAX_REPEATS: usize = 4 << 20;
 
 /// What to do with navigation, asides, and the header and footer of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +33,8 @@ struct Element {
     effect: Effect,
     /// Length of the text when it was opened.
     mark: usize,
-}
-
-struct Table {
-    cells: Vec<String>,
-    /// The cell that is being read.
-    cell: Option<String>,
-    /// Cells are blocks, not columns.
-    is_layout: bool,
+    /// Where a link leads, and the length of what was being written when it began.
+    link: Option<(String, usize)>,
 }
 
 /// The page while it is read.
@@ -60,6 +58,8 @@ pub(super) struct Render {
     /// Open lists; the next number of an ordered one.
     lists: Vec<Option<u64>>,
     after_marker: bool,
+    /// Bytes that merged cells may still repeat.
+    repeats_left: usize,
 }
 
 impl Render {
@@ -80,6 +80,7 @@ impl Render {
             tables: Vec::new(),
             lists: Vec::new(),
             after_marker: false,
+            repeats_left: MAX_REPEATS,
         }
     }
 
@@ -116,7 +117,10 @@ impl Render {
         }
         self.n_skipping += usize::from(matches!(effect, Effect::Skip | Effect::Furniture));
         *self.n_open.entry(tag.name.clone()).or_default() += 1;
-        self.open.push(Element { name: tag.name.clone(), effect, mark: self.out.len() });
+        let mark = self.out.len();
+        let address = attribute(tag, "href").filter(|_| &*tag.name == "a");
+        let link = address.map(|address| (address.to_owned(), self.written().len()));
+        self.open.push(Element { name: tag.name.clone(), effect, mark, link });
     }
 
     fn effect_here(&self, tag: &Tag) -> Effect {
@@ -235,11 +239,14 @@ impl Render {
                 self.make_outer_layout();
                 self.break_block();
                 let is_layout = attribute(tag, "role").is_some_and(|role| role == "presentation");
-                self.tables.push(Table { cells: Vec::new(), cell: None, is_layout });
+                self.tables.push(Table::new(is_layout));
             }
             Effect::Row => self.row_end(),
             Effect::Cell | Effect::Caption => match self.tables.last_mut() {
-                Some(table) if !table.is_layout => table.cell = Some(String::new()),
+                Some(table) if !table.is_layout => {
+                    let span = |name| attribute(tag, name).and_then(|n| n.trim().parse().ok());
+                    table.open_cell(span("colspan"), span("rowspan"));
+                }
                 _ => self.break_block(),
             },
             Effect::Pre => self.break_block(),
@@ -258,6 +265,9 @@ impl Render {
         }
         if self.n_skipping > 0 {
             return;
+        }
+        if let Some((address, mark)) = &element.link {
+            self.link_end(address, *mark);
         }
         match element.effect {
             Effect::Inline | Effect::Title | Effect::Skip | Effect::Furniture => {}
@@ -297,6 +307,22 @@ impl Render {
                 self.n_pre = self.n_pre.saturating_sub(1);
                 self.break_block();
             }
+        }
+    }
+
+    /// Returns what is being written: a heading, a cell, or the text.
+    fn written(&self) -> &str {
+        let cell = || self.tables.last().filter(|table| !table.is_layout)?.cell.as_deref();
+        self.heading.as_deref().or_else(cell).unwrap_or_else(|| self.out.since(0))
+    }
+
+    /// Writes the address of a link behind its text, unless the text shows it.
+    fn link_end(&mut self, address: &str, mark: usize) {
+        let shown = self.written().get(mark..).unwrap_or_default();
+        // A heading is a name; addresses do not belong to it.
+        if let (Some(address), None) = (unseen_address(shown.trim(), address), &self.heading) {
+            let behind = format!(" ({address})");
+            self.text(&behind);
         }
     }
 
@@ -364,10 +390,7 @@ impl Render {
     /// A table inside a cell makes the outer table layout; what its row held so far becomes paragraphs.
     fn make_outer_layout(&mut self) {
         let Some(outer) = self.tables.last_mut().filter(|table| !table.is_layout) else { return };
-        outer.is_layout = true;
-        let cells = std::mem::take(&mut outer.cells);
-        let open = outer.cell.take();
-        for cell in cells.into_iter().chain(open) {
+        for cell in outer.become_layout() {
             self.out.block();
             self.out.push(&collapsed(&cell));
         }
@@ -376,11 +399,7 @@ impl Render {
 
     fn cell_end(&mut self) {
         match self.tables.last_mut() {
-            Some(table) if !table.is_layout => {
-                if let Some(cell) = table.cell.take() {
-                    table.cells.push(collapsed(&cell));
-                }
-            }
+            Some(table) if !table.is_layout => table.close_cell(),
             _ => self.break_block(),
         }
     }
@@ -388,7 +407,7 @@ impl Render {
     fn row_end(&mut self) {
         self.cell_end();
         let Some(table) = self.tables.last_mut() else { return };
-        let cells = std::mem::take(&mut table.cells);
+        let cells = table.take_row(&mut self.repeats_left);
         if cells.iter().all(String::is_empty) {
             return;
         }

@@ -4,7 +4,8 @@
 //! place on at least three pages and on a good part of all; odd and even pages may differ. One number in
 //! it may change if it counts the pages, so "Invoice 4711" and "Invoice 4712" stay.
 //!
-//! When most pages would be left empty, nothing is removed: then the repetition is the content.
+//! When most pages would be left empty, nothing is removed: then the repetition is the content. What is removed is
+//! told apart, page by page, so that nothing of the file is lost.
 
 use super::lines::{Line, Word};
 use std::collections::{HashMap, HashSet};
@@ -30,10 +31,11 @@ struct Piece {
     words: Vec<Word>,
 }
 
-/// Removes furniture from the words of all pages; `heights` are those of the pages.
-pub(crate) fn remove(pages: &mut [Vec<Word>], heights: &[f64]) {
+/// Removes furniture from the words of all pages and returns the removed words, page by page; `heights` are
+/// those of the pages.
+pub(crate) fn remove(pages: &mut [Vec<Word>], heights: &[f64]) -> Vec<Vec<Word>> {
     if pages.len() < MIN_PAGES {
-        return;
+        return vec![Vec::new(); pages.len()];
     }
     let pieces: Vec<Vec<Piece>> = (0..).zip(pages.iter()).zip(heights).map(candidates).collect();
     let mut n_pages: HashMap<&Key, usize> = HashMap::new();
@@ -51,20 +53,23 @@ pub(crate) fn remove(pages: &mut [Vec<Word>], heights: &[f64]) {
             near.iter().filter_map(|key| n_pages.get(key)).sum::<usize>() >= least
         })
     };
-    let remaining: Vec<Vec<Word>> = pages
+    let parted: Vec<(Vec<Word>, Vec<Word>)> = pages
         .iter()
         .zip(&pieces)
         .map(|(words, page)| {
-            let removed: Vec<&Word> =
+            let furniture: Vec<&Word> =
                 page.iter().filter(is_furniture).flat_map(|piece| &piece.words).collect();
-            words.iter().filter(|word| !removed.contains(word)).cloned().collect()
+            words.iter().cloned().partition(|word| furniture.contains(&word))
         })
         .collect();
-    let is_emptied = |(n, after): &(usize, &Vec<Word>)| !pages[*n].is_empty() && after.is_empty();
-    let n_emptied = remaining.iter().enumerate().filter(is_emptied).count();
-    if n_emptied * 2 < pages.len() {
-        pages.clone_from_slice(&remaining);
+    let n_emptied =
+        parted.iter().filter(|(gone, kept)| !gone.is_empty() && kept.is_empty()).count();
+    if n_emptied * 2 >= pages.len() {
+        return vec![Vec::new(); pages.len()];
     }
+    let (removed, kept): (Vec<_>, Vec<_>) = parted.into_iter().unzip();
+    pages.clone_from_slice(&kept);
+    removed
 }
 
 fn candidates(((index, words), &height): ((i64, &Vec<Word>), &f64)) -> Vec<Piece> {

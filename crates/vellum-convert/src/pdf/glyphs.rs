@@ -14,7 +14,7 @@ use hayro_interpret::{
     BlendMode, ClipPath, Context, Device, DrawMode, DrawProps, Image, ImageDrawProps,
     InterpreterCache, InterpreterSettings, SoftMask, interpret_page,
 };
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use unicode_normalization::UnicodeNormalization;
 
 /// Share of letters and digits from which codes without a meaning read as text, blanks aside.
@@ -22,6 +22,10 @@ const MIN_READABLE: f64 = 0.7;
 /// Distance, in em, of two equal characters that are one drawn twice: surely within half of it, never beyond one and
 /// a half. Two thin letters side by side are farther apart.
 const SAME_GLYPH: f64 = 0.12;
+/// Deviation from a quarter turn, in degrees, that is skew of a scan and not a slant.
+const MAX_SKEW: f64 = 3.0;
+/// Most directions of text on a page; text on a curve has one for each letter.
+const MAX_DIRECTIONS: usize = 12;
 /// More glyphs than any page that people read; a page beyond it is cut off.
 const MAX_GLYPHS: usize = 400_000;
 /// Rules kept per page; drawings with more are pictures, not tables.
@@ -73,8 +77,8 @@ pub(crate) struct Rules {
 pub(crate) struct Page {
     pub(crate) width: f64,
     pub(crate) height: f64,
-    /// Glyphs by direction of text: 0, 90, 180, 270 degrees; drawing order within each.
-    pub(crate) glyphs: [Vec<Glyph>; 4],
+    /// Glyphs by direction of text, in degrees clockwise from the usual one; drawing order within each.
+    pub(crate) glyphs: BTreeMap<u16, Vec<Glyph>>,
     pub(crate) rules: Rules,
     pub(crate) has_image: bool,
 }
@@ -111,7 +115,7 @@ enum Marked {
     /// Text that stands for all glyphs inside; the glyph is placed where they are drawn.
     Actual {
         text: String,
-        placed: Option<(usize, Glyph)>,
+        placed: Option<(u16, Glyph)>,
     },
 }
 
@@ -120,7 +124,7 @@ struct Collector {
     marked: Vec<Marked>,
     n_artifacts: usize,
     /// Drawn characters (Type 3) that nothing names, read as if their codes were Latin-1.
-    nameless: Vec<(usize, Glyph)>,
+    nameless: Vec<(u16, Glyph)>,
     /// Character, size and rounded place; bold by double strike draws the same glyph twice.
     seen: HashSet<(char, i32, i32, i32)>,
     n_glyphs: usize,
@@ -141,23 +145,34 @@ impl Collector {
         if !finite || !(0.5..=2000.0).contains(&size) || !self.is_on_page(origin) {
             return;
         }
-        let quarter = quarter_turn(along);
-        let place = upright(origin, quarter, self.page.width, self.page.height);
+        let turn = self.turn(along);
+        let place = upright(origin, turn, self.page.width, self.page.height);
         let glyph = |text| Glyph { text, x0: place.x, x1: place.x + length, y: place.y, size };
         match (characters(drawn), drawn) {
-            (Some(text), _) if !text.is_empty() => self.place(quarter, glyph(text)),
+            (Some(text), _) if !text.is_empty() => self.place(turn, glyph(text)),
             // What it stands for is told.
             (None, _) if matches!(self.marked.last(), Some(Marked::Actual { .. })) => {
-                self.place(quarter, glyph(String::new()));
+                self.place(turn, glyph(String::new()));
             }
             (None, Drawn::Type3(_)) if self.nameless.len() < MAX_GLYPHS => {
                 let code = u8::try_from(drawn.char_code()).ok().map(char::from);
                 if let Some(code) = code.filter(|code| !code.is_control()) {
-                    self.nameless.push((quarter, glyph(code.to_string())));
+                    self.nameless.push((turn, glyph(code.to_string())));
                 }
             }
             _ => {}
         }
+    }
+
+    /// Returns the direction of text that runs along `along`, in degrees; of text on a curve, whose every letter has
+    /// another, the nearest quarter turn.
+    fn turn(&self, along: Vec2) -> u16 {
+        let degrees = along.y.atan2(along.x).to_degrees().rem_euclid(360.0);
+        let quarter = (degrees / 90.0).round() * 90.0;
+        let slant = degrees.round() as u16 % 360;
+        let is_known =
+            self.page.glyphs.len() < MAX_DIRECTIONS || self.page.glyphs.contains_key(&slant);
+        if (degrees - quarter).abs() > MAX_SKEW && is_known { slant } else { quarter as u16 % 360 }
     }
 
     /// Takes characters over whose codes read as text. Some producers name what they draw by number, and mean
@@ -168,13 +183,13 @@ impl Collector {
         let n_visible = codes().filter(|code| !code.is_whitespace()).count();
         let n_readable = codes().filter(|code| code.is_alphanumeric()).count();
         if n_readable as f64 >= MIN_READABLE * n_visible as f64 {
-            for (quarter, glyph) in nameless {
-                self.place(quarter, glyph);
+            for (turn, glyph) in nameless {
+                self.place(turn, glyph);
             }
         }
     }
 
-    fn place(&mut self, quarter: usize, mut glyph: Glyph) {
+    fn place(&mut self, turn: u16, mut glyph: Glyph) {
         if let Some(Marked::Actual { text, placed }) = self.marked.last_mut() {
             match placed {
                 Some((_, first)) if (first.y - glyph.y).abs() < first.size / 2.0 => {
@@ -184,7 +199,7 @@ impl Collector {
                 Some(_) => {}
                 None => {
                     glyph.text = visible(text);
-                    *placed = Some((quarter, glyph));
+                    *placed = Some((turn, glyph));
                 }
             }
             return;
@@ -194,7 +209,7 @@ impl Collector {
         }
         self.n_glyphs += 1;
         if self.n_glyphs <= MAX_GLYPHS {
-            self.page.glyphs[quarter].push(glyph);
+            self.page.glyphs.entry(turn).or_default().push(glyph);
         }
     }
 
@@ -306,9 +321,9 @@ impl<'a> Device<'a> for Collector {
     fn end_marked_content(&mut self) {
         match self.marked.pop() {
             Some(Marked::Artifact) => self.n_artifacts -= 1,
-            Some(Marked::Actual { placed: Some((quarter, glyph)), .. }) => {
+            Some(Marked::Actual { placed: Some((turn, glyph)), .. }) => {
                 if !glyph.text.is_empty() {
-                    self.place(quarter, glyph);
+                    self.place(turn, glyph);
                 }
             }
             Some(Marked::Actual { .. } | Marked::Plain) | None => {}
@@ -330,33 +345,27 @@ fn direction(transform: Affine, v: Vec2) -> Vec2 {
     Vec2::new(a * v.x + c * v.y, b * v.x + d * v.y)
 }
 
-/// Returns how often text that runs along `along` is turned clockwise by 90 degrees, as displayed.
-fn quarter_turn(along: Vec2) -> usize {
-    match along {
-        _ if along.x.abs() >= along.y.abs() => usize::from(along.x < 0.0) * 2,
-        _ if along.y > 0.0 => 1,
-        _ => 3,
+/// Turns `at` so that text of this direction, in degrees, runs to the right.
+fn upright(at: Point, turn: u16, width: f64, height: f64) -> Point {
+    match turn {
+        0 => at,
+        90 => Point::new(at.y, width - at.x),
+        180 => Point::new(width - at.x, height - at.y),
+        270 => Point::new(height - at.y, at.x),
+        slant => Affine::rotate(-f64::from(slant).to_radians()) * at,
     }
 }
 
-/// Turns `at` so that text of this quarter turn runs to the right.
-fn upright(at: Point, quarter: usize, width: f64, height: f64) -> Point {
-    match quarter {
-        1 => Point::new(at.y, width - at.x),
-        2 => Point::new(width - at.x, height - at.y),
-        3 => Point::new(height - at.y, at.x),
-        _ => at,
-    }
-}
-
-/// Turns a rectangle of this quarter turn back to the page as displayed, and cuts it off at its edges.
-pub(crate) fn displayed(rect: Rect, quarter: usize, width: f64, height: f64) -> Rect {
+/// Turns a rectangle of this direction back to the page as displayed, and cuts it off at its edges. Of slanted text it
+/// is the upright rectangle around it.
+pub(crate) fn displayed(rect: Rect, turn: u16, width: f64, height: f64) -> Rect {
     let Rect { x0, y0, x1, y1 } = rect;
-    let turned = match quarter {
-        1 => Rect::new(width - y1, x0, width - y0, x1),
-        2 => Rect::new(width - x1, height - y1, width - x0, height - y0),
-        3 => Rect::new(y0, height - x1, y1, height - x0),
-        _ => rect,
+    let turned = match turn {
+        0 => rect,
+        90 => Rect::new(width - y1, x0, width - y0, x1),
+        180 => Rect::new(width - x1, height - y1, width - x0, height - y0),
+        270 => Rect::new(y0, height - x1, y1, height - x0),
+        slant => Affine::rotate(f64::from(slant).to_radians()).transform_rect_bbox(rect),
     };
     Rect::new(
         turned.x0.clamp(0.0, width),

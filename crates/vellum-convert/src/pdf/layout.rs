@@ -21,7 +21,9 @@ const MIN_PARTED: usize = 4;
 const MIN_GUTTER: f64 = 0.75;
 /// Distance between places that are probed for a gutter, in points.
 const PROBE_STEP: f64 = 2.0;
-/// Least share of its side that a median line of prose fills.
+/// Gap, in em, that parts what stands side by side.
+const PIECE_GAP: f64 = 1.5;
+/// Least share of the widest lines' width that a median line of prose has.
 const MIN_FILL: f64 = 0.5;
 /// Least characters of a mean line of prose; a third of it where words have no blanks.
 const MIN_PROSE_CHARS: f64 = 14.0;
@@ -217,28 +219,25 @@ impl Extent {
 }
 
 /// Returns whether the lines on both sides of `x` fill their side as running text does.
+///
+/// A side may hold columns itself, so what a wide gap parts counts apart: long pieces are lines of further columns,
+/// short ones are cells.
 fn is_prose(lines: &[Line], x: f64) -> bool {
     let mut widths = [Vec::new(), Vec::new()];
     let mut n_chars = [0, 0];
-    for line in lines {
-        if side(line, x) == Side::Across {
-            continue;
-        }
-        for (n, words) in [
-            line.words.iter().filter(|word| word.x1 <= x).collect::<Vec<_>>(),
-            line.words.iter().filter(|word| word.x1 > x).collect::<Vec<_>>(),
-        ]
-        .iter()
-        .enumerate()
-        {
-            let (Some(first), Some(last)) = (words.first(), words.last()) else { continue };
-            widths[n].push(last.x1 - first.x0);
-            n_chars[n] += words.iter().map(|word| weight(&word.text)).sum::<usize>();
+    for line in lines.iter().filter(|line| side(line, x) != Side::Across) {
+        for piece in line.cells(PIECE_GAP) {
+            let (left, right) = piece.split_at(piece.partition_point(|word| word.x1 <= x));
+            for (n, words) in [left, right].into_iter().enumerate() {
+                let (Some(first), Some(last)) = (words.first(), words.last()) else { continue };
+                widths[n].push(last.x1 - first.x0);
+                n_chars[n] += words.iter().map(|word| weight(&word.text)).sum::<usize>();
+            }
         }
     }
     widths.iter_mut().zip(n_chars).all(|(widths, n_chars)| {
         widths.sort_by(f64::total_cmp);
-        let Some(widest) = widths.last() else { return false };
+        let Some(widest) = widths.get(widths.len() * 9 / 10) else { return false };
         let median = widths[widths.len() / 2];
         median >= MIN_FILL * widest && n_chars as f64 >= MIN_PROSE_CHARS * widths.len() as f64
     })

@@ -11,7 +11,7 @@ use crate::clean::{TextBuilder, table_row};
 use crate::{Emit, Settings, too_much_text};
 use std::collections::{BTreeMap, BTreeSet};
 use vellum_core::Result;
-use vellum_core::document::{Document, Format, Positions, Section, SectionKind, Span};
+use vellum_core::document::{Document, Format, Layout, Section, SectionKind, Span};
 
 /// After how many rows the header is written again.
 const REPEAT_HEADER: usize = 50;
@@ -269,7 +269,7 @@ impl<'e> Grid<'e> {
             text,
             sections,
             metadata,
-            positions: Positions::default(),
+            layout: Layout::default(),
         })
     }
 }

@@ -136,7 +136,7 @@ fn an_outlook_message_of_html_in_rich_text() {
         document.text,
         "test\n\nFrom: Account Testing <account-testing7777@protonmail.com>\n\
          To: application-testing@outlook.com\nDate: 2021-03-14 04:03 UTC\n\ntest\n\n\
-         Sent with ProtonMail Secure Email."
+         Sent with ProtonMail (https://protonmail.com) Secure Email."
     );
 }
 

@@ -10,7 +10,7 @@ fn check_positions(document: &Document) {
     let text = &document.text;
     let mut covered = vec![false; text.len()];
     let mut last = 0;
-    for Position { start, end, page, rect } in document.positions.words.iter().copied() {
+    for Position { start, end, page, rect } in document.layout.words.iter().copied() {
         let (start, end) = (start as usize, end as usize);
         assert!(last <= start && start < end, "entries ascend");
         assert!(text.get(start..end).is_some_and(|word| !word.contains([' ', '\n'])));

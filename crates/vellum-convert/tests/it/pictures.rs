@@ -52,7 +52,7 @@ fn check(bytes: &[u8], points_wide: f32, least_share: f64) {
     let document = run("a.pdf", bytes).unwrap();
     let (picture, scale) = picture(bytes, 1200, points_wide);
     let on_page: Vec<Span> = document
-        .positions
+        .layout
         .words
         .iter()
         .filter(|position| position.page == 1)
@@ -78,7 +78,7 @@ fn check(bytes: &[u8], points_wide: f32, least_share: f64) {
 /// Returns the share of the ink on page 1 that lies in boxes of words.
 fn covered(document: &Document, picture: &Picture, scale: f32) -> f64 {
     let mut inside = vec![false; picture.dark.len()];
-    for position in document.positions.words.iter().filter(|position| position.page == 1) {
+    for position in document.layout.words.iter().filter(|position| position.page == 1) {
         let Rect { x0, y0, x1, y1 } = position.rect;
         let pixel = |points: f32, most: usize| ((points * scale).round() as usize).min(most);
         for y in pixel(y0, picture.height)..pixel(y1, picture.height) {

@@ -1,4 +1,4 @@
-//! Where the text of a document stands on its pages.
+//! What pages tell beyond the text: where its words stand, where links lead, what repeats on every page.
 //!
 //! A page's coordinates are points (1/72 inch) from its top left corner as it is displayed, y downward.
 
@@ -78,22 +78,60 @@ pub struct PageBox {
     pub on: PageSize,
 }
 
-/// Where the words of a text stand; empty where its format does not tell.
+/// A piece of the text that leads elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The text that is shown.
+    pub span: Span,
+    /// The address.
+    pub target: String,
+}
+
+/// A running header or footer: text that repeats from page to page and is no part of the document's text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Furniture {
+    /// Page, 1-based.
+    pub page: u32,
+    /// The side of the page.
+    pub edge: Edge,
+    /// The text as it stands on this page.
+    pub text: String,
+}
+
+/// A side of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Edge {
+    /// Above the text.
+    Top,
+    /// Below the text.
+    Bottom,
+}
+
+/// How a text stands on its pages; empty where its format does not tell.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Positions {
+#[serde(default)]
+pub struct Layout {
     /// The words, ascending and without overlap.
     pub words: Vec<Position>,
     /// The pages on which they stand, ascending.
     pub pages: Vec<PageSize>,
+    /// Links whose address the text does not show, ascending by start.
+    pub links: Vec<Link>,
+    /// Headers and footers, ascending by page.
+    pub furniture: Vec<Furniture>,
 }
 
-impl Positions {
+impl Layout {
     /// Returns whether nothing is known.
     pub const fn is_empty(&self) -> bool {
-        self.words.is_empty() && self.pages.is_empty()
+        self.words.is_empty()
+            && self.pages.is_empty()
+            && self.links.is_empty()
+            && self.furniture.is_empty()
     }
 
-    /// Takes over the positions of a text that now begins at byte `start` of this one; none where that is too long.
+    /// Takes over the layout of a text that now begins at byte `start` of this one; words have no place where that is too long.
     pub(super) fn append(&mut self, later: &Self, start: usize) {
         self.words.extend(later.words.iter().filter_map(|position| {
             let by = u32::try_from(start).ok()?;
@@ -101,6 +139,11 @@ impl Positions {
             Some(Position { start, end, ..*position })
         }));
         self.pages.extend(&later.pages);
+        self.links.extend(later.links.iter().map(|link| {
+            let span = Span { start: link.span.start + start, end: link.span.end + start };
+            Link { span, target: link.target.clone() }
+        }));
+        self.furniture.extend_from_slice(&later.furniture);
     }
 }
 

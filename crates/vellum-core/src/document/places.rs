@@ -5,7 +5,7 @@
 //! bytes, pages on, left end from the last right end, top from the last top, width, height against the last
 //! height. Lengths are tenths of a point, finer than any display.
 
-use super::position::{self, PageBox, PageSize, Position, Positions, Rect};
+use super::layout::{self, Layout, PageBox, PageSize, Position, Rect};
 use super::{Document, Span};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -26,8 +26,8 @@ pub struct Places {
 impl Places {
     /// Returns the places of the words that lie in or reach into `span` of a document.
     pub fn cut(document: &Document, span: Span) -> Self {
-        let Positions { words, pages } = &document.positions;
-        let words = position::touched(words, span);
+        let Layout { words, pages, .. } = &document.layout;
+        let words = layout::touched(words, span);
         let sizes = pages.iter().filter(|size| words.iter().any(|word| word.page == size.page));
         let mut packed = Vec::with_capacity(words.len() * 9);
         let mut before = Cursor::default();
@@ -74,7 +74,7 @@ impl Places {
     /// Returns the rectangles that cover `span`, a byte range of the chunk's text: one for each run of words on
     /// a line, in order of the text. A word that `span` only touches counts whole.
     pub fn boxes(&self, span: Span) -> Vec<PageBox> {
-        let boxes = position::boxes(&self.unpacked(), span).into_iter();
+        let boxes = layout::boxes(&self.unpacked(), span).into_iter();
         boxes.filter_map(|(page, rect)| Some(PageBox { rect, on: self.page_size(page)? })).collect()
     }
 
@@ -157,17 +157,16 @@ mod tests {
 
     fn document(words: &[(u32, u32, u32, [i16; 4])]) -> Document {
         let mut at = 0;
-        let mut positions = Positions::default();
+        let mut layout = Layout::default();
         for (gap, length, page, [x0, y0, width, height]) in words {
             let start = at + gap;
             at = start + length;
             let [x0, y0, width, height] = [x0, y0, width, height].map(|n| f32::from(*n) / 10.0);
             let rect = Rect { x0, y0, x1: x0 + width.abs(), y1: y0 + height.abs() };
-            positions.words.push(Position { start, end: at, page: *page, rect });
+            layout.words.push(Position { start, end: at, page: *page, rect });
         }
-        positions.pages =
-            (1..4).map(|page| PageSize { page, width: 595.3, height: 841.9 }).collect();
-        Document { positions, ..Document::plain("x".repeat(at as usize)) }
+        layout.pages = (1..4).map(|page| PageSize { page, width: 595.3, height: 841.9 }).collect();
+        Document { layout, ..Document::plain("x".repeat(at as usize)) }
     }
 
     proptest! {
@@ -183,7 +182,7 @@ mod tests {
             let json = serde_json::to_string(&places).unwrap();
             let stored: Places = serde_json::from_str(&json).unwrap();
             prop_assert_eq!(&stored, &places);
-            let want = position::touched(&document.positions.words, cut);
+            let want = layout::touched(&document.layout.words, cut);
             let got = stored.unpacked();
             prop_assert_eq!(got.len(), want.len());
             for (got, want) in got.iter().zip(want) {

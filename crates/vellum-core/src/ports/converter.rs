@@ -55,7 +55,7 @@ pub trait Converter: Send + Sync {
     }
 
     /// Returns page `page`, from 1, of an original as a PNG that is `width` pixels wide; narrower where it is
-    /// far longer than wide. Its pixels fit the [`crate::document::Positions`] that were read from the same bytes.
+    /// far longer than wide. Its pixels fit the [`crate::document::Layout`] that were read from the same bytes.
     ///
     /// # Errors
     /// `NotFound` where this converter draws no pages; `Rejected` when the content has no such page or it cannot

@@ -1,4 +1,4 @@
-//! Where documents come from: folders, later buckets.
+//! Where documents come from: folders and buckets.
 
 use super::Content;
 use crate::error::Result;
@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 /// A source object, as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectMeta {
-    /// Absolute uri, percent-encoded.
+    /// Absolute uri: blanks and controls are percent-encoded, other characters where the scheme wants it.
     pub uri: String,
     /// File name, decoded, for people.
     pub name: String,

@@ -4,7 +4,7 @@
 //! must be found, and checks what holds for every document: valid ascending sections, `\n` line ends,
 //! equal output for equal input. It also feeds bytes that no converter may accept.
 
-use crate::document::{Document, Format, Positions, Section, SectionKind, Span};
+use crate::document::{Document, Format, Layout, Section, SectionKind, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ports::{ConvertInput, Converter, Parts};
 use async_trait::async_trait;
@@ -65,7 +65,7 @@ fn document_of(source: &str) -> Document {
         text: source.replace('\u{c}', "\n"),
         sections,
         metadata: BTreeMap::new(),
-        positions: Positions::default(),
+        layout: Layout::default(),
     }
 }
 

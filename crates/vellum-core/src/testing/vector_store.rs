@@ -12,7 +12,7 @@ pub use memory::{MemoryVectorStore, idf, matches};
 
 use crate::access::{Pass, Principal, Verb};
 use crate::chunk::{Chunk, PageStart};
-use crate::document::{Document, Format, PageSize, Places, Position, Positions, Rect, Span};
+use crate::document::{Document, Format, Layout, PageSize, Places, Position, Rect, Span};
 use crate::error::{ErrorKind, Result};
 use crate::filter::{Field, Filter};
 use crate::ids::{ChunkId, CollectionName, ContentHash, DocumentId};
@@ -90,8 +90,8 @@ fn places(text: &str) -> Places {
     let word = |start, end, page| Position { start, end, page, rect };
     let page = |page| PageSize { page, width: 595.3, height: 841.9 };
     let words = vec![word(0, half, 1), word(half, end, 2)];
-    let positions = Positions { words, pages: vec![page(1), page(2)] };
-    let document = Document { positions, ..Document::plain(text) };
+    let layout = Layout { words, pages: vec![page(1), page(2)], ..Layout::default() };
+    let document = Document { layout, ..Document::plain(text) };
     Places::cut(&document, Span { start: 0, end: text.len() })
 }
 

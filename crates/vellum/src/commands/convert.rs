@@ -5,7 +5,7 @@ use crate::local::local;
 use crate::print::{self, Outcome};
 use serde::Serialize;
 use vellum_backends::FolderStore;
-use vellum_core::document::{Document, Format};
+use vellum_core::document::{Document, Edge, Format};
 use vellum_core::ports::{ConvertInput, ObjectStore};
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_server::config::Config;
@@ -24,6 +24,20 @@ struct Converted {
 struct Page {
     page: Option<u32>,
     text: String,
+    /// Running header, as far as it was left out of the text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    header: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    footer: Vec<String>,
+    /// Links whose address the text does not show.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    links: Vec<Link>,
+}
+
+#[derive(Debug, Serialize)]
+struct Link {
+    text: String,
+    target: String,
 }
 
 /// Runs as a child of the converter pool until its stdin ends.
@@ -74,10 +88,29 @@ fn pages(document: &Document) -> Vec<Page> {
     let text = &document.text;
     let mut pages: Vec<Page> = document
         .pages()
-        .map(|(page, span)| Page { page: Some(page), text: text[span.start..span.end].to_owned() })
+        .map(|(page, span)| {
+            let at = |edge| {
+                let furniture = document.layout.furniture.iter();
+                let here = furniture.filter(|line| line.page == page && line.edge == edge);
+                here.map(|line| line.text.clone()).collect()
+            };
+            let links = document.layout.links.iter().filter(|link| span.contains(link.span));
+            let links = links.map(|link| Link {
+                text: text[link.span.start..link.span.end].to_owned(),
+                target: link.target.clone(),
+            });
+            Page {
+                page: Some(page),
+                text: text[span.start..span.end].to_owned(),
+                header: at(Edge::Top),
+                footer: at(Edge::Bottom),
+                links: links.collect(),
+            }
+        })
         .collect();
     if pages.is_empty() {
-        pages.push(Page { page: None, text: text.clone() });
+        let (header, footer, links) = (Vec::new(), Vec::new(), Vec::new());
+        pages.push(Page { page: None, text: text.clone(), header, footer, links });
     }
     pages
 }
