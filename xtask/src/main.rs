@@ -5,6 +5,7 @@
 //! - `test`: installs what the tests need and runs all of them.
 //! - `bench`: measures against peers in the same run (see `bench/README.md`).
 //! - `torture convert`: hostile files and bombs against the parsers, with how each ended and peak memory.
+//! - `torture fuzz`: changed copies of real files against each parser.
 //! - `handbook`: makes the generated files of the handbook dataset.
 
 mod arrows;

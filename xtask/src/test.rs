@@ -1,11 +1,12 @@
 //! Runs every test, after installing what the tests need.
 
-use crate::run::{cargo, command, has, say, step};
-use anyhow::Result;
+use crate::run::{cargo, command, has, root, say, step};
+use anyhow::{Result, bail};
 
 /// Runs all tests; arguments go to the test runner.
 pub(crate) fn test(args: &[String]) -> Result<()> {
     install_programs()?;
+    install_moto();
     let extra: Vec<&str> = args.iter().map(String::as_str).collect();
     let runner: &[&str] = if has("cargo-nextest") {
         &["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]
@@ -44,6 +45,32 @@ const PROGRAMS: [Program; 2] = [
     Program { names: &["tesseract"], package: "tesseract-ocr", tests: "tests of scanned pages" },
 ];
 
+/// The S3 server that bucket tests run against, from PyPI, and where it is kept.
+const MOTO: &str = "moto[server]==5.2.5";
+const VENV: &str = "target/tests/venv";
+
+/// Installs moto; without it the tests of buckets on a real server skip themselves.
+fn install_moto() {
+    let venv = root().join(VENV);
+    if venv.join("bin/moto_server").is_file() {
+        return;
+    }
+    let pip = venv.join("bin/pip").to_string_lossy().into_owned();
+    let install = || {
+        step("python environment", &mut command("python3", &["-m", "venv", VENV]))?;
+        step(MOTO, &mut command(&pip, &["install", "-q", MOTO]))
+    };
+    let installed = install().or_else(|_| {
+        install_packages(&["python3-venv"])?;
+        install()
+    });
+    if let Err(error) = installed {
+        say(&format!(
+            "== {MOTO} could not be installed ({error:#}); the tests of buckets are skipped"
+        ));
+    }
+}
+
 /// Installs what is missing, where apt-get may be used.
 fn install_programs() -> Result<()> {
     let missing: Vec<&Program> =
@@ -53,10 +80,20 @@ fn install_programs() -> Result<()> {
     }
     let packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
     let tests: Vec<&str> = missing.iter().map(|program| program.tests).collect();
-    let (packages, tests) = (packages.join(" "), tests.join(" and "));
+    let tests = tests.join(" and ");
+    if let Err(error) = install_packages(&packages) {
+        say(&format!(
+            "== {} could not be installed ({error:#}); the {tests} are skipped",
+            packages.join(" ")
+        ));
+    }
+    Ok(())
+}
+
+/// Installs Debian packages.
+fn install_packages(packages: &[&str]) -> Result<()> {
     if !has("apt-get") {
-        say(&format!("== no apt-get: install {packages}; without, the {tests} are skipped"));
-        return Ok(());
+        bail!("there is no apt-get here");
     }
     let as_root = std::env::var("USER").is_ok_and(|user| user == "root") || is_root();
     let (program, prefix): (&str, &[&str]) =
@@ -66,14 +103,9 @@ fn install_programs() -> Result<()> {
         command.env("DEBIAN_FRONTEND", "noninteractive");
         command
     };
-    let mut args = vec!["install", "-y", "-qq"];
-    args.extend(missing.iter().map(|program| program.package));
-    let installed = step("package lists", &mut install(&["update", "-qq"]))
-        .and_then(|()| step(&packages, &mut install(&args)));
-    if let Err(error) = installed {
-        say(&format!("== {packages} could not be installed ({error:#}); the {tests} are skipped"));
-    }
-    Ok(())
+    step("package lists", &mut install(&["update", "-qq"]))?;
+    let args = [&["install", "-y", "-qq"], packages].concat();
+    step(&packages.join(" "), &mut install(&args))
 }
 
 fn is_root() -> bool {

@@ -3,17 +3,32 @@
 use crate::run::{cargo, command, root, step};
 use anyhow::{Result, bail};
 
+/// Where `fuzz` keeps inputs that ended a child.
+const KEPT: &str = "target/fuzz";
+/// What `fuzz` changes when no folder is named.
+const SEEDS: [&str; 2] = ["crates/vellum-convert/tests/data", "examples/handbook"];
+
 /// `torture convert FOLDER...`: every file of the folders, besides the bombs that are always made.
+/// `torture fuzz MINUTES [FOLDER...]`: changed copies of the files of the folders.
 pub(crate) fn torture(args: &[String]) -> Result<()> {
-    let Some(("convert", folders)) = args.split_first().map(|(what, rest)| (what.as_str(), rest))
-    else {
-        bail!("say what is tortured: `cargo xtask torture convert [FOLDER...]`");
-    };
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.split_first() {
+        Some((&"convert", folders)) => run("torture", &[], folders),
+        Some((&"fuzz", [minutes, folders @ ..])) => {
+            let folders = if folders.is_empty() { SEEDS.as_slice() } else { folders };
+            run("fuzz", &[minutes, KEPT], folders)
+        }
+        _ => bail!(
+            "say what is tortured: `cargo xtask torture convert [FOLDER...]` or `cargo xtask torture fuzz MINUTES [FOLDER...]`"
+        ),
+    }
+}
+
+fn run(example: &str, options: &[&str], folders: &[&str]) -> Result<()> {
     let package = ["build", "--release", "--locked", "-p", "vellum-convert"];
-    let programs = ["--example", "torture", "--bin", "vellum-convert-worker"];
+    let programs = ["--example", example, "--bin", "vellum-convert-worker"];
     step("release build", &mut cargo(&[package.as_slice(), &programs].concat()))?;
     let path = |file: &str| root().join("target/release").join(file).to_string_lossy().into_owned();
-    let (program, worker) = (path("examples/torture"), path("vellum-convert-worker"));
-    let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
-    step("torture", &mut command(&program, &[&[worker.as_str()], folders.as_slice()].concat()))
+    let (program, worker) = (path(&format!("examples/{example}")), path("vellum-convert-worker"));
+    step(example, &mut command(&program, &[&[worker.as_str()], options, folders].concat()))
 }

@@ -5,10 +5,10 @@
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use futures::future::BoxFuture;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use vellum_backends::{FolderStore, SqliteMetastore};
+use vellum_backends::{FolderStore, S3Environment, S3Settings, S3Store, Sources, SqliteMetastore};
 use vellum_core::collection::SplitterSettings;
 use vellum_core::ports::{Clock, Converter, Embedder, ObjectStore, VectorStore};
 use vellum_core::{Result, access::Principal};
@@ -35,13 +35,29 @@ pub struct Local {
 /// What opening the stores or loading the model fails with.
 pub async fn compose(config: &Config, local: &Local, dir: &DataDir) -> Result<Arc<App>> {
     let parts = Parts {
-        objects: Arc::new(FolderStore::new(dir.path().join("spool"))),
+        objects: Arc::new(sources(config, dir.path().join("spool"))?),
         embedder: (local.embedder)(config).await?,
         converter: (local.converter)(config)?,
     };
     let app = assemble(config, local, dir.path(), parts).await?;
     jobs::recover(&app).await?;
     Ok(app)
+}
+
+/// Returns the places that documents come from; large ones are copied to `spool` while they are read.
+fn sources(config: &Config, spool: PathBuf) -> Result<Sources> {
+    let settings = S3Settings {
+        endpoint: config.s3.endpoint.clone(),
+        region: config.s3.region.clone(),
+        path_style: match config.s3.addressing_style.as_str() {
+            "path" => Some(true),
+            "virtual" => Some(false),
+            _ => None,
+        },
+    };
+    let environment = S3Environment::read(|name| std::env::var(name).ok());
+    let buckets = S3Store::new(&settings, environment, spool.clone())?;
+    Ok(Sources::new(FolderStore::new(spool), buckets))
 }
 
 /// Ports that a caller may choose.

@@ -30,6 +30,8 @@ pub struct Config {
     pub collection: Collection,
     /// Ingestion.
     pub ingest: Ingest,
+    /// Buckets.
+    pub s3: S3,
     /// Retrieval.
     pub retrieval: Retrieval,
     /// Logging.
@@ -80,6 +82,16 @@ pub struct Ingest {
     pub ocr: String,
     pub password_file: String,
     pub rescan_s: u64,
+}
+
+/// `[s3]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file documents every setting")]
+pub struct S3 {
+    pub endpoint: String,
+    pub region: String,
+    pub addressing_style: String,
 }
 
 /// `[retrieval]`; see the reference file.
@@ -328,6 +340,9 @@ fn check(config: &Config, values: &Values) -> Result<()> {
         if !weight.is_finite() || weight < 0.0 {
             return wrong(path, "must be 0 or more");
         }
+    }
+    if !matches!(config.s3.addressing_style.as_str(), "auto" | "path" | "virtual") {
+        return wrong("s3.addressing_style", "must be `auto`, `path` or `virtual`");
     }
     if !matches!(config.log.format.as_str(), "text" | "json") {
         return wrong("log.format", "must be `text` or `json`");

@@ -1,13 +1,13 @@
-//! Notices changes below a local source.
+//! Notices changes below a source.
 //!
-//! Editors save by renaming and writing in bursts, so a change is reported once it has been quiet for a
-//! moment. A full comparison is due from time to time besides, because not every file system tells.
+//! Editors save by renaming and writing in bursts, so a change in a folder is reported once it has been quiet for a
+//! moment. A full comparison is due from time to time besides, because not every file system tells, and buckets do not.
 
 use crate::interrupt::Interrupts;
 use notify::{RecursiveMode, Watcher};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use vellum_backends::local_path;
+use vellum_backends::{is_remote, local_path};
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Quiet time after the last change.
@@ -17,11 +17,10 @@ const LONGEST_BURST: Duration = Duration::from_secs(10);
 
 /// Changes below a source, as they happen.
 pub(crate) struct Changes {
-    changed: mpsc::Receiver<()>,
+    /// Signals of a folder, and what gives them until it is dropped.
+    watched: Option<(mpsc::Receiver<()>, notify::RecommendedWatcher)>,
     interrupts: Interrupts,
     rescan: Duration,
-    /// Stops watching when dropped.
-    _watcher: notify::RecommendedWatcher,
 }
 
 impl Changes {
@@ -30,6 +29,10 @@ impl Changes {
     /// # Errors
     /// `Unsupported` when the system cannot watch it, say because its limit of watches is reached.
     pub(crate) fn of(source: &str, rescan_s: u64) -> Result<Self> {
+        let (interrupts, rescan) = (Interrupts::listen(), Duration::from_secs(rescan_s.max(1)));
+        if is_remote(source) {
+            return Ok(Self { watched: None, interrupts, rescan });
+        }
         let path = local_path(source)?;
         // One waiting signal is enough: whatever comes in meanwhile is part of the same comparison.
         let (signal, changed) = mpsc::channel(1);
@@ -46,20 +49,20 @@ impl Changes {
             })
             .map_err(failed)?;
         watcher.watch(&path, RecursiveMode::Recursive).map_err(failed)?;
-        let interrupts = Interrupts::listen();
-        Ok(Self {
-            changed,
-            interrupts,
-            rescan: Duration::from_secs(rescan_s.max(1)),
-            _watcher: watcher,
-        })
+        Ok(Self { watched: Some((changed, watcher)), interrupts, rescan })
     }
 
     /// Returns when a comparison is due: after a change that has settled, or after the rescan time.
     /// `false` when interrupted (Ctrl-C).
     pub(crate) async fn next(&mut self) -> bool {
+        let changed = async {
+            match &mut self.watched {
+                Some((changed, _)) => settled(changed).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            () = settled(&mut self.changed) => {}
+            () = changed => {}
             () = tokio::time::sleep(self.rescan) => {}
             () = self.interrupts.next() => return false,
         }

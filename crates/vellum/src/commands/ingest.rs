@@ -7,10 +7,8 @@ use crate::rss;
 use crate::session::{self, Session};
 use crate::watch;
 use std::time::Instant;
-use vellum_backends::FolderStore;
 use vellum_core::Result;
 use vellum_core::ids::CollectionName;
-use vellum_core::ports::ObjectStore;
 use vellum_http::wire::{Counts, IngestReport};
 use vellum_server::config::Config;
 
@@ -18,8 +16,8 @@ use vellum_server::config::Config;
 const NAMED: usize = 20;
 
 pub(crate) async fn ingest(config: &Config, args: args::Ingest) -> Result<Outcome> {
-    // Resolved here, because a server has another working directory.
-    let source = FolderStore::default().resolve(&args.source).await?;
+    // A server has another working directory.
+    let source = vellum_backends::absolute(&args.source).await?;
     let session = session::open(config).await?;
     let name = &args.collection.collection;
     let report = run(&session, name, &source, args.prune).await?;

@@ -14,9 +14,7 @@ use crate::watch::Changes;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use vellum_backends::FolderStore;
 use vellum_core::ids::CollectionName;
-use vellum_core::ports::ObjectStore;
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_http::wire::IngestReport;
 use vellum_rag::jobs;
@@ -30,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) async fn up(config: &Config, args: args::Up) -> Result<Outcome> {
     let mut sources = Vec::new();
     for source in &args.sources {
-        sources.push(FolderStore::default().resolve(source).await?);
+        sources.push(vellum_backends::absolute(source).await?);
     }
     let (session, server, url) = start(config).await?;
     let collection = args.collection.collection;

@@ -1,0 +1,361 @@
+//! The `ObjectStore` of S3 and what speaks like it: MinIO, SeaweedFS, Ceph, R2, GCS with HMAC keys.
+//!
+//! 1. [`S3Store::resolve`] tells whether an address names an object or a folder of them.
+//! 2. [`S3Store::list`] streams the keys below it, a page at a time, in the order of their bytes.
+//! 3. [`S3Store::get`] reads one version of an object by ranges (`fetch`): small ones into memory, large ones into an
+//!    unnamed copy.
+//!
+//! A uri is `s3://bucket/key` with the bytes up to `%` (controls, blanks, quotes, `#`) percent-encoded and all others
+//! as they are: so the order of uris is that of keys, and a listing of any length is merged with the ledger in
+//! constant memory. Keys that no URL can carry (`.` and `..` as a segment) and ends of folders (`dir/`) are told or left
+//! out, and stop nothing.
+//!
+//! Signing and parsing is `rusty-s3`, sans I/O; sending is [`crate::client`]. `object_store` was not taken: one key
+//! such as `a//b` fails its whole listing, and it retries by rules of its own.
+
+mod credentials;
+mod fetch;
+mod key;
+
+pub use credentials::S3Environment;
+
+use crate::client::{Answer, Client, Refusal};
+use async_trait::async_trait;
+use credentials::Provider;
+use futures::{StreamExt, stream};
+use reqwest::{StatusCode, Url};
+use rusty_s3::actions::{ListObjectsV2, ListObjectsV2Response, S3Action};
+use rusty_s3::{Bucket, Credentials, UrlStyle};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use vellum_core::ports::{Content, Listed, Listing, ObjectMeta, ObjectStore};
+use vellum_core::{Error, ErrorKind, Result};
+
+/// What an address of this store begins with.
+pub(crate) const SCHEME: &str = "s3://";
+/// How long a signed address holds; longer than any call waits for its turn.
+const SIGNED_FOR: Duration = Duration::from_secs(600);
+/// Keys of a page; the most that S3 gives.
+const PAGE: usize = 1_000;
+
+/// Where buckets are.
+#[derive(Debug, Clone, Default)]
+pub struct S3Settings {
+    /// Address of the service; empty: AWS in `region`.
+    pub endpoint: String,
+    /// Region; empty: what the environment says, else `us-east-1`.
+    pub region: String,
+    /// Whether the bucket is part of the path, not of the host; unset: with an endpoint of one's own.
+    pub path_style: Option<bool>,
+}
+
+/// Lists and reads buckets.
+#[derive(Debug, Clone)]
+pub struct S3Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    client: Client,
+    endpoint: Url,
+    region: String,
+    style: UrlStyle,
+    provider: Provider,
+    spool: PathBuf,
+}
+
+impl S3Store {
+    /// Returns a store that keeps copies of large objects in the folder `spool` while they are used.
+    ///
+    /// # Errors
+    /// `Invalid` when the endpoint is no address.
+    pub fn new(settings: &S3Settings, environment: S3Environment, spool: PathBuf) -> Result<Self> {
+        let region = [settings.region.as_str(), environment.region(), "us-east-1"];
+        let region =
+            region.into_iter().find(|region| !region.is_empty()).unwrap_or_default().to_owned();
+        let endpoint = [settings.endpoint.as_str(), environment.endpoint()];
+        let own = endpoint.into_iter().find(|endpoint| !endpoint.is_empty()).map(str::to_owned);
+        let is_own = own.is_some();
+        let endpoint = own.unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+        let wrong = |why: &str| {
+            Error::new(ErrorKind::Invalid, format!("s3.endpoint `{endpoint}`: {why}"))
+                .with_hint("give the address of the service, such as http://minio.storage:9000")
+        };
+        let url = Url::parse(&endpoint).map_err(|_| wrong("is no address"))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return Err(wrong("must begin with http:// or https://"));
+        }
+        let is_path = settings.path_style.unwrap_or(is_own);
+        let style = if is_path { UrlStyle::Path } else { UrlStyle::VirtualHost };
+        let client = Client::new()?;
+        let provider = Provider::new(environment, region.clone());
+        Ok(Self(Arc::new(Inner { client, endpoint: url, region, style, provider, spool })))
+    }
+
+    fn bucket(&self, name: &str) -> Result<Bucket> {
+        let Inner { endpoint, style, region, .. } = &*self.0;
+        Bucket::new(endpoint.clone(), *style, name.to_owned(), region.clone()).map_err(|error| {
+            Error::new(ErrorKind::Invalid, format!("`{name}` cannot name a bucket"))
+                .with_source(error)
+        })
+    }
+
+    async fn credentials(&self) -> Result<Option<Arc<Credentials>>> {
+        self.0.provider.get(&self.0.client).await
+    }
+
+    /// Returns a page of keys that begin with `prefix`.
+    async fn page(
+        &self,
+        bucket: &Bucket,
+        prefix: &str,
+        token: Option<&str>,
+        n: usize,
+    ) -> Result<ListObjectsV2Response> {
+        let operation = format!("list `{SCHEME}{}/{prefix}`", bucket.name());
+        let mut tries = self.0.client.tries(&operation);
+        loop {
+            tries.turn().await?;
+            let credentials = self.credentials().await?;
+            let answer = self
+                .0
+                .client
+                .call(&operation, |http| {
+                    let mut action = ListObjectsV2::new(bucket, credentials.as_deref());
+                    action.with_prefix(prefix);
+                    action.with_max_keys(n);
+                    if let Some(token) = token {
+                        action.with_continuation_token(token);
+                    }
+                    http.get(action.sign(SIGNED_FOR))
+                })
+                .await?;
+            let text = match self.accepted(answer, bucket, None)?.text().await {
+                Ok(text) => text,
+                Err(error) => {
+                    tries.failed(crate::client::told(&error), None);
+                    continue;
+                }
+            };
+            // A page that was cut off is no page.
+            match ListObjectsV2::parse_response(&text) {
+                Ok(page) => return Ok(page),
+                Err(error) => tries.failed(format!("the listing cannot be read: {error}"), None),
+            }
+        }
+    }
+
+    /// Returns the answer, or what a refusal means; `key` is unset for the bucket itself.
+    fn accepted(
+        &self,
+        answer: Answer,
+        bucket: &Bucket,
+        key: Option<&str>,
+    ) -> Result<reqwest::Response> {
+        let Refusal { status, body } = match answer {
+            Ok(response) => return Ok(response),
+            Err(refusal) => refusal,
+        };
+        let code = between(&body, "<Code>", "</Code>").unwrap_or_default();
+        let name = bucket.name();
+        let uri = key.map_or_else(|| format!("{SCHEME}{name}/"), |key| key::uri(name, key));
+        let place = self.0.endpoint.host_str().unwrap_or_default();
+        let error = match (status, code) {
+            (_, "NoSuchBucket") => {
+                let message = format!("bucket `{name}` does not exist at {place}");
+                Error::new(ErrorKind::NotFound, message)
+                    .with_hint("check the spelling of the bucket, and `s3.endpoint`")
+            }
+            (_, "RequestTimeTooSkewed") => {
+                let message = format!("{place} says that this machine's clock is wrong");
+                Error::new(ErrorKind::Unauthenticated, message).with_hint("set the clock by NTP")
+            }
+            (
+                _,
+                "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken",
+            ) => {
+                let message = format!("{place} does not accept the credentials ({code})");
+                Error::new(ErrorKind::Unauthenticated, message).with_hint(
+                    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile in ~/.aws/credentials",
+                )
+            }
+            (StatusCode::MOVED_PERMANENTLY | StatusCode::TEMPORARY_REDIRECT, _)
+            | (_, "AuthorizationHeaderMalformed" | "PermanentRedirect") => {
+                let region = between(&body, "<Region>", "</Region>");
+                let hint = region.map_or_else(
+                    || "set `s3.region` or `s3.endpoint` to the bucket's own".to_owned(),
+                    |region| format!("set `s3.region` to `{region}`"),
+                );
+                let message =
+                    format!("bucket `{name}` is in another region than `{}`", self.0.region);
+                Error::new(ErrorKind::Invalid, message).with_hint(hint)
+            }
+            (StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED, _) => {
+                let who = if self.0.provider.is_anonymous() { "without credentials " } else { "" };
+                let message = format!("{who}{place} does not allow reading `{uri}`");
+                let needs = "`s3:ListBucket` on the bucket and `s3:GetObject` on its objects";
+                Error::new(ErrorKind::Forbidden, message).with_hint(format!("allow {needs}"))
+            }
+            (StatusCode::NOT_FOUND, _) => {
+                Error::new(ErrorKind::NotFound, format!("`{uri}` does not exist"))
+                    .with_hint("check the spelling")
+            }
+            (StatusCode::PRECONDITION_FAILED, _) => changed(&uri),
+            _ => {
+                let told = between(&body, "<Message>", "</Message>").unwrap_or(code);
+                let message = format!("{place} refuses `{uri}`: {status} {told}");
+                Error::new(ErrorKind::Unavailable, message)
+            }
+        };
+        Err(error)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for S3Store {
+    async fn resolve(&self, source: &str) -> Result<String> {
+        let (name, key) = key::typed(source)?;
+        let bucket = self.bucket(name)?;
+        let folder = match key.strip_suffix('/') {
+            Some(_) => key.to_owned(),
+            None if key.is_empty() => String::new(),
+            None => format!("{key}/"),
+        };
+        let mut known = vec![key.to_owned()];
+        // Our own addresses encode some characters; people and other tools write them as they are.
+        known.extend(key::decoded(key).filter(|decoded| decoded != key));
+        for key in &known {
+            let first = self.page(&bucket, key, None, 1).await?.contents.into_iter().next();
+            if !key.is_empty()
+                && !key.ends_with('/')
+                && first.is_some_and(|first| first.key == *key)
+            {
+                return Ok(key::uri(name, key));
+            }
+            let folder =
+                if key.is_empty() || key.ends_with('/') { key.clone() } else { format!("{key}/") };
+            let below = self.page(&bucket, &folder, None, 1).await?;
+            // A bucket without objects is a source; a prefix without is a mistake.
+            if folder.is_empty() || !below.contents.is_empty() {
+                return Ok(key::uri(name, &folder));
+            }
+        }
+        let message = format!("`{}` does not exist", source.trim_end_matches('/'));
+        let alike = self
+            .page(&bucket, key.trim_end_matches('/'), None, 1)
+            .await?
+            .contents
+            .into_iter()
+            .next();
+        Err(Error::new(ErrorKind::NotFound, message).with_hint(match alike {
+            Some(alike) => {
+                format!("a prefix ends at a `/`; there is `{}`", key::uri(name, &alike.key))
+            }
+            None => format!("no key of the bucket begins with `{folder}`; check the spelling"),
+        }))
+    }
+
+    async fn list(&self, source: &str) -> Result<Listing> {
+        let (name, prefix) = key::split(source)?;
+        let bucket = self.bucket(&name)?;
+        let is_object = !prefix.is_empty() && !prefix.ends_with('/');
+        let n = if is_object { 1 } else { PAGE };
+        let first = self.page(&bucket, &prefix, None, n).await?;
+        let exists = match first.contents.first() {
+            Some(first) => !is_object || first.key == prefix,
+            None => prefix.is_empty(),
+        };
+        if !exists {
+            return Err(Error::new(ErrorKind::NotFound, format!("`{source}` does not exist"))
+                .with_hint("check the spelling, and that the objects are still there"));
+        }
+        let mut walk =
+            Walk { store: self.clone(), bucket, prefix, entries: VecDeque::new(), token: None };
+        walk.take(first);
+        if is_object {
+            walk.token = None;
+        }
+        Ok(stream::try_unfold(walk, |mut walk| async move {
+            Ok(walk.next().await?.map(|entry| (entry, walk)))
+        })
+        .boxed())
+    }
+
+    async fn get(&self, uri: &str, limit: u64) -> Result<(ObjectMeta, Content)> {
+        let (name, key) = key::split(uri)?;
+        if let Some(why) = key::unfit(&key) {
+            return Err(Error::new(ErrorKind::Unsupported, format!("`{uri}`: {why}")));
+        }
+        fetch::get(self, &self.bucket(&name)?, &key, limit).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.credentials().await.map(drop)
+    }
+}
+
+/// A listing on its way through the pages.
+struct Walk {
+    store: S3Store,
+    bucket: Bucket,
+    prefix: String,
+    entries: VecDeque<Listed>,
+    token: Option<String>,
+}
+
+impl Walk {
+    async fn next(&mut self) -> Result<Option<Listed>> {
+        loop {
+            if let Some(entry) = self.entries.pop_front() {
+                return Ok(Some(entry));
+            }
+            let Some(token) = self.token.take() else { return Ok(None) };
+            let page = self.store.page(&self.bucket, &self.prefix, Some(&token), PAGE).await?;
+            self.take(page);
+        }
+    }
+
+    fn take(&mut self, page: ListObjectsV2Response) {
+        let bucket = self.bucket.name();
+        for content in page.contents {
+            let key = content.key;
+            // Consoles make folders out of empty objects.
+            if key.ends_with('/') {
+                continue;
+            }
+            let uri = key::uri(bucket, &key);
+            let entry = match key::unfit(&key) {
+                Some(why) => Listed::Unreadable { uri, reason: why.to_owned() },
+                None => {
+                    let size = content.size.unwrap_or_default();
+                    let etag =
+                        marker(content.etag.as_deref(), content.last_modified.as_deref(), size);
+                    Listed::Object(ObjectMeta { uri, name: key::name(&key), size, etag })
+                }
+            };
+            self.entries.push_back(entry);
+        }
+        self.token = page.next_continuation_token;
+    }
+}
+
+/// Returns the change marker of an object: its entity tag, or where there is none its date and size.
+fn marker(etag: Option<&str>, modified: Option<&str>, size: u64) -> String {
+    let bare = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"'));
+    match bare.filter(|etag| !etag.is_empty()) {
+        Some(etag) => etag.to_owned(),
+        None => format!("{size:x}-{}", modified.unwrap_or_default()),
+    }
+}
+
+fn changed(uri: &str) -> Error {
+    Error::new(ErrorKind::Conflict, format!("`{uri}` changed while it was read"))
+        .with_retry(vellum_core::Retry::Later)
+}
+
+/// Returns what stands between two marks: enough for the flat XML of S3's errors.
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(start)?;
+    rest.split_once(end).map(|(inner, _)| inner)
+}
