@@ -33,6 +33,8 @@ const WORKERS: usize = 2;
 const MAX_CHANGES: usize = 6;
 /// Inputs that are kept of each kind of end.
 const KEPT: usize = 5;
+/// Bytes at which parsers turn.
+const NASTY: [u8; 9] = [0, 0x7f, 0x80, 0xff, b'<', b'>', b'(', b'{', b'\\'];
 /// Numbers at which programs break.
 const NUMBERS: [&str; 8] =
     ["0", "-1", "1e308", "65536", "2147483648", "4294967295", "99999999999999999999", "NaN"];
@@ -270,10 +272,7 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
     let end = (at + (1 << rng.usize(..12))).min(bytes.len());
     match rng.u8(..9) {
         0 => bytes[at] ^= 1 << rng.u8(..8),
-        1 => {
-            bytes[at] =
-                *rng.choice(&[0, 0x7f, 0x80, 0xff, b'<', b'>', b'(', b'{', b'\\']).unwrap_or(&0)
-        }
+        1 => bytes[at] = NASTY[rng.usize(..NASTY.len())],
         2 => drop(bytes.drain(at..end)),
         3 => {
             let piece = bytes[at..end].to_vec();

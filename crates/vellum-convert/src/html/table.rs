@@ -69,7 +69,7 @@ impl Table {
         };
         let mut row: Vec<String> = Vec::with_capacity(own.len());
         for Cell { text, n_columns, n_rows } in own {
-            while let Some(text) = self.from_above(row.len()) {
+            while let Some(text) = self.take_above(row.len()) {
                 row.push(repeated(&text));
             }
             // A row of one cell is a line of text, however wide.
@@ -81,14 +81,14 @@ impl Table {
                 row.push(if n == 0 { text.clone() } else { repeated(&text) });
             }
         }
-        while let Some(text) = self.from_above(row.len()) {
+        while let Some(text) = self.take_above(row.len()) {
             row.push(repeated(&text));
         }
         row
     }
 
     /// Takes one row from the cell that reaches down into `column`.
-    fn from_above(&mut self, column: usize) -> Option<String> {
+    fn take_above(&mut self, column: usize) -> Option<String> {
         let (text, left) = self.hanging.get_mut(column).filter(|(_, left)| *left > 0)?;
         *left -= 1;
         Some(text.clone())

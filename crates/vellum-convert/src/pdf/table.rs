@@ -21,8 +21,12 @@ const MIN_RULES: usize = 3;
 const MAX_ROW_HEIGHT: f64 = 200.0;
 /// Height, in points, up to which a row is never too high for its table.
 const MAX_GRID_ROW: f64 = 45.0;
-/// Least blank between columns, in em.
+/// Least blank between columns, in em; and where at least so many rows agree.
 const MIN_COLUMN_GAP: f64 = 0.7;
+const MIN_COLUMN_GAP_OF_MANY: f64 = 0.4;
+const MANY_ROWS: usize = 8;
+/// Widest blank between words of one cell, in em.
+const WORD_GAP: f64 = 0.45;
 /// Gap, in em, that makes two cells of a line where no rule helps.
 const CELL_GAP: f64 = 1.5;
 /// Widest table, in points; wider than any page that is printed.
@@ -157,7 +161,7 @@ fn rows(
     gap: f64,
 ) -> Option<Vec<Vec<Placed>>> {
     let all = lines(words.to_vec());
-    let starts = drawn_columns(stack, uprights).or_else(|| column_starts(words, all.len()))?;
+    let starts = drawn_columns(stack, uprights).or_else(|| column_starts(&all))?;
     let n_chars: usize = words.iter().map(|word| word.text.chars().count()).sum();
     if starts.len() == 2 && all.len() >= 8 && n_chars / (2 * all.len()) >= PROSE_CHARS {
         return None;
@@ -179,11 +183,11 @@ fn rows(
     let mut rows = Vec::new();
     for band in bands {
         if is_grid {
-            rows.push(row(band.iter().flat_map(|line| &line.words), &starts, gap));
+            rows.push(row(&band, &starts, gap));
             continue;
         }
         for line in &band {
-            let cells = row(line.words.iter(), &starts, gap);
+            let cells = row(std::slice::from_ref(line), &starts, gap);
             match rows.last_mut() {
                 Some(above) if cells[0].is_empty() && line.y > band[0].y => append(above, cells),
                 _ => rows.push(cells),
@@ -194,14 +198,20 @@ fn rows(
     (rows.len() >= 2).then_some(rows)
 }
 
-/// Counts lines of a band that have text in at least two columns, the first among them.
+/// Counts lines of a band that are a row each: text in most columns, the first among them, or numbers.
 fn n_full_lines(band: &[Line], starts: &[f64]) -> usize {
     let is_full = |line: &&Line| {
         let mut seen = vec![false; starts.len()];
+        let mut n_digits = 0;
+        let mut n_chars = 0;
         for word in &line.words {
             seen[column(word, starts)] = true;
+            n_digits += word.text.chars().filter(char::is_ascii_digit).count();
+            n_chars += word.text.chars().count();
         }
-        seen[0] && seen.iter().filter(|&&seen| seen).count() * 2 > starts.len().max(3)
+        // Lines of numbers are rows, even where the first column names a group of them.
+        let is_row = seen[0] || n_digits * 2 > n_chars;
+        is_row && seen.iter().filter(|&&seen| seen).count() * 2 > starts.len().max(3)
     };
     band.iter().filter(is_full).count()
 }
@@ -230,33 +240,47 @@ fn drawn_columns(stack: &[Rule], uprights: &[Upright]) -> Option<Vec<f64>> {
 }
 
 /// Returns the left end of each column: places after a blank that hardly any line crosses.
-fn column_starts(words: &[Word], n_lines: usize) -> Option<Vec<f64>> {
-    let x0 = words.iter().map(|word| word.x0).fold(f64::MAX, f64::min);
-    let x1 = words.iter().map(|word| word.x1).fold(f64::MIN, f64::max);
-    if words.is_empty() || x1 - x0 > MAX_WIDTH {
+///
+/// Lines of few pieces have no say: headers over several columns and captions cross what the rows leave blank.
+fn column_starts(lines: &[Line]) -> Option<Vec<f64>> {
+    let n_pieces: Vec<usize> = lines.iter().map(|line| line.cells(MIN_COLUMN_GAP).len()).collect();
+    let mut sorted = n_pieces.clone();
+    sorted.sort_unstable();
+    let usual_most = sorted.get(sorted.len() * 3 / 4).copied().unwrap_or_default();
+    let has_say = |(line, n): (&Line, &usize)| (n * 2 > usual_most).then(|| line.clone());
+    let rows: Vec<Line> = lines.iter().zip(&n_pieces).filter_map(has_say).collect();
+    let lines = if rows.len() < 2 { lines } else { &rows };
+    let words = || lines.iter().flat_map(|line| &line.words);
+    let x0 = lines.iter().map(Line::x0).fold(f64::MAX, f64::min);
+    let x1 = lines.iter().map(Line::x1).fold(f64::MIN, f64::max);
+    if lines.is_empty() || x1 - x0 > MAX_WIDTH {
         return None;
     }
     let mut cover = vec![0_usize; (x1 - x0) as usize + 2];
-    for word in words {
+    for word in words() {
         let (from, to) = ((word.x0 - x0) as usize, (word.x1 - x0) as usize);
         for place in &mut cover[from..=to.max(from)] {
             *place += 1;
         }
     }
     // One merged cell in a long table must not hide its columns.
-    let allowed = n_lines / 10;
-    let mean_size = words.iter().map(|word| word.size).sum::<f64>() / words.len() as f64;
+    let allowed = lines.len() / 10;
+    let mean_size = words().map(|word| word.size).sum::<f64>() / words().count() as f64;
+    // What many rows leave blank, however narrow, is no accident.
+    let least = if lines.len() < MANY_ROWS { MIN_COLUMN_GAP } else { MIN_COLUMN_GAP_OF_MANY };
     let mut starts = vec![x0];
     let mut blank = 0.0;
+    // Few rows that stick out to the left, such as totals, make no column.
+    let mut is_begun = false;
     for (place, &n) in cover.iter().enumerate() {
         if n <= allowed {
             blank += 1.0;
             continue;
         }
-        if blank >= MIN_COLUMN_GAP * mean_size {
+        if is_begun && blank >= least * mean_size {
             starts.push(x0 + place as f64);
         }
-        blank = 0.0;
+        (is_begun, blank) = (true, 0.0);
     }
     (starts.len() >= 2).then_some(starts)
 }
@@ -266,10 +290,17 @@ fn column(word: &Word, starts: &[f64]) -> usize {
     starts.iter().rposition(|&start| start <= at).unwrap_or(0)
 }
 
-fn row<'a>(words: impl Iterator<Item = &'a Word>, starts: &[f64], gap: f64) -> Vec<Placed> {
+/// Returns the cells of a row's lines. Words without numbers that only blanks part stay together, in the column where
+/// they begin: they may be a header over several.
+fn row(row: &[Line], starts: &[f64], gap: f64) -> Vec<Placed> {
     let mut cells: Vec<Vec<Word>> = vec![Vec::new(); starts.len()];
-    for word in words {
-        cells[column(word, starts)].push(word.clone());
+    for piece in row.iter().flat_map(|line| line.cells(WORD_GAP)) {
+        let first = column(&piece[0], starts);
+        let has_digit = |word: &Word| word.text.contains(|c: char| c.is_ascii_digit());
+        let is_text = !piece.iter().any(|word| column(word, starts) > first && has_digit(word));
+        for word in piece {
+            cells[if is_text { first } else { column(word, starts) }].push(word.clone());
+        }
     }
     cells
         .into_iter()
@@ -321,7 +352,7 @@ fn prose_columns(rows: &[Line]) -> Option<Vec<Vec<Line>>> {
         return None;
     }
     let words: Vec<Word> = rows.iter().flat_map(|line| line.words.clone()).collect();
-    let starts = column_starts(&words, rows.len())?;
+    let starts = column_starts(rows)?;
     let mut columns: Vec<Vec<Word>> = vec![Vec::new(); starts.len()];
     for word in words {
         columns[column(&word, &starts)].push(word);
@@ -362,15 +393,14 @@ fn is_wrapped(row: &Line, above: &Line, line: &Line) -> bool {
 fn table_of(lines: &[Line], gap: f64) -> Table {
     let x0 = lines.iter().map(Line::x0).fold(f64::MAX, f64::min);
     let x1 = lines.iter().map(Line::x1).fold(f64::MIN, f64::max);
-    let words: Vec<Word> = lines.iter().flat_map(|line| line.words.clone()).collect();
     let by_cells = |line: &Line| -> Vec<Placed> {
         line.cells(CELL_GAP).iter().map(|cell| text_of(cell, gap)).collect()
     };
-    let rows = match column_starts(&words, lines.len()) {
+    let rows = match column_starts(lines) {
         Some(starts) => {
             let mut rows: Vec<Vec<Placed>> = Vec::new();
             for line in lines {
-                let cells = row(line.words.iter(), &starts, gap);
+                let cells = row(std::slice::from_ref(line), &starts, gap);
                 match rows.last_mut() {
                     Some(above) if cells[0].is_empty() && n_cells(line) == 1 => {
                         append(above, cells);
