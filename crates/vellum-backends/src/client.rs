@@ -14,8 +14,10 @@ use vellum_core::{Error, ErrorKind, Result};
 /// Time for a connection, and for each piece of an answer.
 const CONNECT: Duration = Duration::from_secs(5);
 const READ: Duration = Duration::from_secs(30);
-/// Time after which a call gives up.
-const DEADLINE: Duration = Duration::from_secs(120);
+/// How long work in the background tries before it gives up.
+pub(crate) const PATIENTLY: Duration = Duration::from_secs(120);
+/// The same while a person waits for the first word of a service.
+pub(crate) const PROMPTLY: Duration = Duration::from_secs(8);
 /// First and longest wait between two tries.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -35,7 +37,6 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
-    deadline: Duration,
     state: Mutex<State>,
 }
 
@@ -75,29 +76,27 @@ impl Client {
                 Error::new(ErrorKind::Unavailable, "cannot set up an HTTP client")
                     .with_source(error)
             })?;
-        Ok(Self::over(http, DEADLINE))
-    }
-
-    fn over(http: reqwest::Client, deadline: Duration) -> Self {
         let state = State {
             retries: SAVED_RETRIES / 10.0,
             filled: Instant::now(),
             failures: 0,
             open_until: None,
         };
-        Self { http, deadline, state: Mutex::new(state) }
+        Ok(Self { http, state: Mutex::new(state) })
     }
 
-    /// Sends what `request` makes, again where that can help; `operation` names the call in errors.
+    /// Sends what `request` makes, for as long as `patience` again where that can help; `operation` names the call in
+    /// errors.
     ///
     /// # Errors
     /// `Unavailable` or `Timeout` when the deadline passed; the last failure is its source or named in it.
     pub(crate) async fn call(
         &self,
         operation: &str,
+        patience: Duration,
         request: impl Fn(&reqwest::Client) -> RequestBuilder,
     ) -> Result<Answer> {
-        let mut tries = self.tries(operation);
+        let mut tries = self.tries(operation, patience);
         loop {
             tries.turn().await?;
             match request(&self.http).send().await {
@@ -121,11 +120,12 @@ impl Client {
     }
 
     /// Begins the tries of a call whose answer is read in pieces: see [`Tries`].
-    pub(crate) fn tries<'a>(&'a self, operation: &'a str) -> Tries<'a> {
+    pub(crate) fn tries<'a>(&'a self, operation: &'a str, patience: Duration) -> Tries<'a> {
         self.state().retries += RETRIES_PER_CALL;
         Tries {
             client: self,
             operation,
+            patience,
             began: Instant::now(),
             n_failed: 0,
             last: None,
@@ -167,6 +167,7 @@ impl Client {
 pub(crate) struct Tries<'a> {
     client: &'a Client,
     operation: &'a str,
+    patience: Duration,
     /// When the call began, or last got on.
     began: Instant,
     n_failed: u32,
@@ -184,8 +185,8 @@ impl Tries<'_> {
             tokio::time::sleep(wait).await;
         }
         loop {
-            if self.began.elapsed() > self.client.deadline {
-                let seconds = self.client.deadline.as_secs();
+            if self.began.elapsed() > self.patience {
+                let seconds = self.patience.as_secs();
                 let why = self.last.as_deref().unwrap_or("it was not its turn");
                 let message = format!(
                     "{}: no success in {seconds} s and {} tries; last: {why}",
@@ -298,7 +299,7 @@ mod tests {
         let answer = |n| if n < 3 { "503 Slow Down" } else { "200 OK" };
         let (address, count) = serve(answer).await;
         let client = Client::new().unwrap();
-        let answer = client.call("read", |http| http.get(&address)).await.unwrap();
+        let answer = client.call("read", PATIENTLY, |http| http.get(&address)).await.unwrap();
         assert_eq!(answer.unwrap().status(), 200);
         assert_eq!(count.load(Ordering::Relaxed), 4);
     }
@@ -307,7 +308,8 @@ mod tests {
     async fn a_refusal_is_not_repeated() {
         let (address, count) = serve(|_| "403 Forbidden").await;
         let client = Client::new().unwrap();
-        let refusal = client.call("read", |http| http.get(&address)).await.unwrap().unwrap_err();
+        let refusal =
+            client.call("read", PATIENTLY, |http| http.get(&address)).await.unwrap().unwrap_err();
         assert_eq!((refusal.status.as_u16(), refusal.body.as_str()), (403, "ok"));
         assert_eq!(count.load(Ordering::Relaxed), 1);
     }
@@ -316,11 +318,13 @@ mod tests {
     #[tokio::test]
     async fn r8_an_outage_is_not_amplified() {
         let (address, count) = serve(|_| "500 Internal Server Error").await;
-        let deadline = Duration::from_secs(2);
-        let client = Arc::new(Client::over(reqwest::Client::new(), deadline));
+        let patience = Duration::from_secs(2);
+        let client = Arc::new(Client::new().unwrap());
         let calls = (0..50).map(|_| {
             let (client, address) = (Arc::clone(&client), address.clone());
-            tokio::spawn(async move { client.call("read", |http| http.get(&address)).await })
+            tokio::spawn(
+                async move { client.call("read", patience, |http| http.get(&address)).await },
+            )
         });
         for call in futures::future::join_all(calls).await {
             let error = call.unwrap().unwrap_err();

@@ -19,7 +19,7 @@ mod key;
 
 pub use credentials::S3Environment;
 
-use crate::client::{Answer, Client, Refusal};
+use crate::client::{Answer, Client, PATIENTLY, PROMPTLY, Refusal};
 use async_trait::async_trait;
 use credentials::Provider;
 use futures::{StreamExt, stream};
@@ -105,6 +105,12 @@ impl S3Store {
         self.0.provider.get(&self.0.client).await
     }
 
+    /// Returns the first key that begins with `prefix`, for a person who waits.
+    async fn first(&self, bucket: &Bucket, prefix: &str) -> Result<Option<String>> {
+        let page = self.page(bucket, prefix, None, 1, PROMPTLY).await?;
+        Ok(page.contents.into_iter().next().map(|content| content.key))
+    }
+
     /// Returns a page of keys that begin with `prefix`.
     async fn page(
         &self,
@@ -112,16 +118,17 @@ impl S3Store {
         prefix: &str,
         token: Option<&str>,
         n: usize,
+        patience: Duration,
     ) -> Result<ListObjectsV2Response> {
         let operation = format!("list `{SCHEME}{}/{prefix}`", bucket.name());
-        let mut tries = self.0.client.tries(&operation);
+        let mut tries = self.0.client.tries(&operation, patience);
         loop {
             tries.turn().await?;
             let credentials = self.credentials().await?;
             let answer = self
                 .0
                 .client
-                .call(&operation, |http| {
+                .call(&operation, patience, |http| {
                     let mut action = ListObjectsV2::new(bucket, credentials.as_deref());
                     action.with_prefix(prefix);
                     action.with_max_keys(n);
@@ -217,42 +224,28 @@ impl ObjectStore for S3Store {
     async fn resolve(&self, source: &str) -> Result<String> {
         let (name, key) = key::typed(source)?;
         let bucket = self.bucket(name)?;
-        let folder = match key.strip_suffix('/') {
-            Some(_) => key.to_owned(),
-            None if key.is_empty() => String::new(),
-            None => format!("{key}/"),
-        };
         let mut known = vec![key.to_owned()];
         // Our own addresses encode some characters; people and other tools write them as they are.
         known.extend(key::decoded(key).filter(|decoded| decoded != key));
         for key in &known {
-            let first = self.page(&bucket, key, None, 1).await?.contents.into_iter().next();
-            if !key.is_empty()
-                && !key.ends_with('/')
-                && first.is_some_and(|first| first.key == *key)
-            {
+            let is_folder = key.is_empty() || key.ends_with('/');
+            if !is_folder && self.first(&bucket, key).await?.as_ref() == Some(key) {
                 return Ok(key::uri(name, key));
             }
-            let folder =
-                if key.is_empty() || key.ends_with('/') { key.clone() } else { format!("{key}/") };
-            let below = self.page(&bucket, &folder, None, 1).await?;
+            let folder = if is_folder { key.clone() } else { format!("{key}/") };
+            let below = self.first(&bucket, &folder).await?;
             // A bucket without objects is a source; a prefix without is a mistake.
-            if folder.is_empty() || !below.contents.is_empty() {
+            if folder.is_empty() || below.is_some() {
                 return Ok(key::uri(name, &folder));
             }
         }
         let message = format!("`{}` does not exist", source.trim_end_matches('/'));
-        let alike = self
-            .page(&bucket, key.trim_end_matches('/'), None, 1)
-            .await?
-            .contents
-            .into_iter()
-            .next();
+        let alike = self.first(&bucket, key.trim_end_matches('/')).await?;
         Err(Error::new(ErrorKind::NotFound, message).with_hint(match alike {
             Some(alike) => {
-                format!("a prefix ends at a `/`; there is `{}`", key::uri(name, &alike.key))
+                format!("a prefix ends at a `/`; there is `{}`", key::uri(name, &alike))
             }
-            None => format!("no key of the bucket begins with `{folder}`; check the spelling"),
+            None => format!("no key of the bucket begins with `{key}`; check the spelling"),
         }))
     }
 
@@ -261,7 +254,7 @@ impl ObjectStore for S3Store {
         let bucket = self.bucket(&name)?;
         let is_object = !prefix.is_empty() && !prefix.ends_with('/');
         let n = if is_object { 1 } else { PAGE };
-        let first = self.page(&bucket, &prefix, None, n).await?;
+        let first = self.page(&bucket, &prefix, None, n, PATIENTLY).await?;
         let exists = match first.contents.first() {
             Some(first) => !is_object || first.key == prefix,
             None => prefix.is_empty(),
@@ -311,7 +304,8 @@ impl Walk {
                 return Ok(Some(entry));
             }
             let Some(token) = self.token.take() else { return Ok(None) };
-            let page = self.store.page(&self.bucket, &self.prefix, Some(&token), PAGE).await?;
+            let page =
+                self.store.page(&self.bucket, &self.prefix, Some(&token), PAGE, PATIENTLY).await?;
             self.take(page);
         }
     }

@@ -5,7 +5,7 @@
 //! credentials are fetched anew before they end. Nothing here is written anywhere.
 
 use super::between;
-use crate::client::Client;
+use crate::client::{Client, PROMPTLY};
 use reqwest::Url;
 use rusty_s3::Credentials;
 use std::collections::HashMap;
@@ -151,7 +151,8 @@ impl Provider {
             ("WebIdentityToken", token.trim()),
         ];
         let operation = "exchange the web identity token";
-        let answer = client.call(operation, |http| http.post(url.clone()).form(&form)).await?;
+        let answer =
+            client.call(operation, PROMPTLY, |http| http.post(url.clone()).form(&form)).await?;
         let refused = |why: String| {
             Error::new(
                 ErrorKind::Unauthenticated,

@@ -5,7 +5,7 @@
 //! mixture. Objects beyond the first range go to an unnamed file.
 
 use super::{S3Store, SIGNED_FOR, changed, key, marker};
-use crate::client::told;
+use crate::client::{PATIENTLY, told};
 use reqwest::{Response, StatusCode, header};
 use rusty_s3::Bucket;
 use rusty_s3::actions::S3Action;
@@ -62,7 +62,7 @@ impl Reader<'_> {
     async fn range(&mut self, start: u64, limit: u64, bytes: &mut Vec<u8>) -> Result<u64> {
         let client = &self.store.0.client;
         let operation = self.operation.clone();
-        let mut tries = client.tries(&operation);
+        let mut tries = client.tries(&operation, PATIENTLY);
         loop {
             tries.turn().await?;
             let mut response = self.ask(start + bytes.len() as u64, start + RANGE - 1).await?;
@@ -94,7 +94,7 @@ impl Reader<'_> {
         let Self { store, bucket, key, .. } = self;
         let credentials = store.credentials().await?;
         let send = async |is_ranged: bool| {
-            let answer = store.0.client.call(&self.operation, |http| {
+            let answer = store.0.client.call(&self.operation, PATIENTLY, |http| {
                 let action = bucket.get_object(credentials.as_deref(), key);
                 let mut get = http.get(action.sign(SIGNED_FOR));
                 // Packed on the way, a body would have another length than the object.

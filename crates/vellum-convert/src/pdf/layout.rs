@@ -159,19 +159,15 @@ fn find_gutter(lines: &[Line]) -> Option<f64> {
         return None;
     }
     let n_probes = (width * 0.7 / PROBE_STEP) as usize;
-    let mut best: Option<(usize, f64, f64)> = None;
-    for n in 0..=n_probes {
-        let x = x0 + width * 0.15 + n as f64 * PROBE_STEP;
-        let score = score(lines, x);
-        match &mut best {
-            Some((top, _, end)) if *top == score && x - *end <= PROBE_STEP * 1.5 => *end = x,
-            Some((top, _, _)) if *top >= score => {}
-            _ => best = Some((score, x, x)),
-        }
-    }
-    let (score, start, end) = best?;
-    let x = (start + end) / 2.0;
-    (score > 0 && is_prose(lines, x)).then_some(x)
+    let place = |n: usize| x0 + width * 0.15 + n as f64 * PROBE_STEP;
+    let scores: Vec<usize> = (0..=n_probes).map(|n| score(lines, place(n))).collect();
+    let best = scores.iter().copied().max().filter(|&best| best > 0)?;
+    // The widest place that is nearly as good: the blank behind the numbers of a list parts lines as well.
+    let is_good = |n: &usize| scores[*n] * 10 >= best * 9;
+    let good: Vec<usize> = (0..=n_probes).filter(is_good).collect();
+    let widest = good.chunk_by(|a, b| a + 1 == *b).rev().max_by_key(|run| run.len())?;
+    let x = (place(widest[0]) + place(widest[widest.len() - 1])) / 2.0;
+    is_prose(lines, x).then_some(x)
 }
 
 /// Returns how well `x` parts the lines: the number parted, zero when too many cross.
