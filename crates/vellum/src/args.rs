@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use vellum_core::ids::CollectionName;
+use vellum_core::ids::{CollectionName, JobId};
 
 /// Answers questions from your own documents and proves every answer.
 ///
@@ -39,7 +39,7 @@ pub(crate) enum Command {
     Up(Up),
     /// Serve console and API only
     Serve(Serve),
-    /// Bring a collection in line with a folder or a file
+    /// Bring a collection in line with a folder, a file or a bucket
     Ingest(Ingest),
     /// Find passages
     Search(Search),
@@ -52,6 +52,9 @@ pub(crate) enum Command {
     /// List, show or delete collections
     #[command(subcommand)]
     Collection(Collection),
+    /// List, show, cancel or repeat ingest jobs
+    #[command(subcommand)]
+    Job(Job),
     /// Check that everything that is needed works
     Check(Check),
     /// Show the settings in force
@@ -78,7 +81,7 @@ pub(crate) struct JsonArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {
-    /// Folders or files to ingest and watch
+    /// Folders, files or s3://bucket/prefix, to ingest and watch
     #[arg(value_name = "SOURCE")]
     pub(crate) sources: Vec<String>,
     #[command(flatten)]
@@ -99,7 +102,7 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Args)]
 pub(crate) struct Ingest {
-    /// Folder or file
+    /// Folder, file or s3://bucket/prefix
     pub(crate) source: String,
     #[command(flatten)]
     pub(crate) collection: CollectionArg,
@@ -204,6 +207,37 @@ pub(crate) enum Collection {
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Job {
+    /// The newest jobs
+    List {
+        /// Number of jobs
+        #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=500))]
+        limit: u16,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// What a job did, with the documents it could not read
+    Show {
+        /// Job
+        id: JobId,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// End a job; what it committed stays
+    Cancel {
+        /// Job
+        id: JobId,
+    },
+    /// Run a job's source again: what failed is tried again, what is indexed stays
+    Retry {
+        /// Job
+        id: JobId,
+        #[command(flatten)]
+        json: JsonArg,
     },
 }
 

@@ -83,6 +83,7 @@ async fn dispatch(command: Command, settings: &Resolved) -> Result<Outcome> {
         Command::Convert(args) => commands::convert::convert(config, args).await,
         Command::Eval(args) => commands::eval::eval(config, args).await,
         Command::Collection(args) => commands::collection::collection(config, args).await,
+        Command::Job(args) => commands::job::job(config, args).await,
         Command::Check(args) => commands::check::check(config, args).await,
         Command::Config(args::Config::Show { json }) => commands::config::show(settings, json.json),
         Command::ConvertWorker => commands::convert::worker(),
@@ -110,6 +111,7 @@ fn resolve(cli: &Cli) -> Result<Resolved> {
         | Command::Ask(_)
         | Command::Convert(_)
         | Command::Collection(_)
+        | Command::Job(_)
         | Command::Check(_)
         | Command::Config(_)
         | Command::ConvertWorker => {}

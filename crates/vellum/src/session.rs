@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use vellum_core::access::{Pass, Verb};
-use vellum_core::ids::CollectionName;
+use vellum_core::ids::{CollectionName, JobId};
 use vellum_core::job::JobState;
 use vellum_core::ports::WithVectors;
 use vellum_core::{Error, ErrorKind, Result};
@@ -141,6 +141,31 @@ impl Session {
             Self::Local(Local { app, .. }) => {
                 collections::delete(app, &pass(name, Verb::Write)?).await
             }
+        }
+    }
+
+    pub(crate) async fn jobs(&self, limit: usize) -> Result<wire::JobList> {
+        match self {
+            Self::Remote(remote) => remote.get(&format!("jobs?limit={limit}")).await,
+            Self::Local(Local { app, .. }) => {
+                let jobs = jobs::list(app, limit).await?.into_iter().map(Into::into).collect();
+                Ok(wire::JobList { jobs })
+            }
+        }
+    }
+
+    pub(crate) async fn job(&self, id: JobId) -> Result<wire::Job> {
+        match self {
+            Self::Remote(remote) => remote.get(&format!("jobs/{id}")).await,
+            Self::Local(Local { app, .. }) => Ok(jobs::get(app, id).await?.into()),
+        }
+    }
+
+    /// Asks a job to end; returns it as it stands. In this process no job is at work.
+    pub(crate) async fn cancel(&self, id: JobId) -> Result<wire::Job> {
+        match self {
+            Self::Remote(remote) => remote.post(&format!("jobs/{id}/cancel"), &()).await,
+            Self::Local(_) => self.job(id).await,
         }
     }
 

@@ -95,7 +95,7 @@ pub(crate) fn tell(report: &IngestReport, source: &str, json: bool) -> Result<()
 }
 
 /// No: something failed, or the source holds nothing that can be searched.
-fn outcome(counts: &Counts) -> Outcome {
+pub(crate) fn outcome(counts: &Counts) -> Outcome {
     let searchable = counts.added + counts.updated + counts.unchanged > 0;
     let emptied = counts.listed == 0 && counts.removed > 0;
     Outcome::of(counts.failed.is_empty() && (searchable || emptied))

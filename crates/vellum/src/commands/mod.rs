@@ -7,5 +7,6 @@ pub(crate) mod config;
 pub(crate) mod convert;
 pub(crate) mod eval;
 pub(crate) mod ingest;
+pub(crate) mod job;
 pub(crate) mod search;
 pub(crate) mod up;

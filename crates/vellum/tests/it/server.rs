@@ -43,6 +43,33 @@ fn commands_go_through_the_server_and_say_the_same() {
 }
 
 #[test]
+fn jobs_are_shown_ended_and_repeated_here_and_through_the_server() {
+    let (tool, local) = (Tool::with_documents(), Tool::with_documents());
+    let server = tool.serve(&["serve"]);
+    for tool in [&tool, &local] {
+        tool.json(&["ingest", "docs", "--json"]);
+        let jobs = tool.json(&["job", "list", "--json"]);
+        let job = &jobs["jobs"][0];
+        assert_eq!((&job["state"], &job["report"]["added"]), (&json!("done"), &json!(3)));
+        let id = job["id"].as_str().unwrap();
+        assert_eq!(&tool.json(&["job", "show", id, "--json"]), job);
+        let shown = tool.run(&["job", "show", id]);
+        assert!(shown.stdout.contains("3 listed, 3 added"), "{shown:?}");
+        let ended = tool.run(&["job", "cancel", id]);
+        assert_eq!(ended.status, 1, "{ended:?}");
+        assert!(ended.stderr.contains("has ended: done"), "{ended:?}");
+        assert_eq!(tool.json(&["job", "retry", id, "--json"])["unchanged"], json!(3));
+        assert_eq!(tool.json(&["job", "list", "--json"])["jobs"].as_array().unwrap().len(), 2);
+        let table = tool.run(&["job", "list"]);
+        assert!(table.stdout.contains(id) && table.stdout.contains("DOCUMENTS"), "{table:?}");
+        let unknown = tool.run(&["job", "show", "00000000-0000-4000-8000-000000000000"]);
+        assert_eq!(unknown.status, 2, "{unknown:?}");
+        assert!(unknown.stderr.contains("does not exist"), "{unknown:?}");
+    }
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
 fn two_servers_and_a_taken_port() {
     let tool = Tool::new();
     let server = tool.serve(&["serve"]);
