@@ -213,6 +213,8 @@ struct Page {
     turn: u16,
     /// Text that runs in other directions, such as notes in a margin.
     turned: Vec<(u16, lines::Words)>,
+    /// What the file marks as header, footer or page number.
+    artifacts: Vec<Word>,
     rules: glyphs::Rules,
     gap: f64,
     /// Whether it shows pictures and no text.
@@ -249,7 +251,8 @@ fn read_pages(
         let rules = if turn == 0 { read.rules } else { glyphs::Rules::default() };
         let is_scan = read.has_image && read.glyphs.is_empty();
         let (width, height) = (read.width, read.height);
-        pages.push(Page { words, turn, turned, rules, gap, is_scan, width, height });
+        let artifacts = lines::words(&read.artifacts).words;
+        pages.push(Page { words, turn, turned, artifacts, rules, gap, is_scan, width, height });
     }
     Ok(pages)
 }
@@ -266,8 +269,9 @@ fn write(mut pages: Vec<Page>, first: usize) -> (Placed, Vec<Section>, Vec<Furni
     let removed = furniture::remove(&mut words, &heights);
     let furniture = (first..)
         .zip(removed)
-        .zip(pages.iter().zip(&heights))
-        .flat_map(|((n, words), (page, height))| {
+        .zip(pages.iter_mut().zip(&heights))
+        .flat_map(|((n, mut words), (page, height))| {
+            words.append(&mut page.artifacts);
             told_apart(words, page_number(n), page.gap, *height)
         })
         .collect();

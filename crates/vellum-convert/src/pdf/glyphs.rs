@@ -2,7 +2,7 @@
 //!
 //! [`Page`] coordinates are those of the page as displayed (rotation applied): x to the right, y down,
 //! origin at the top left, in points. Text that runs in another direction is turned upright and kept
-//! apart. `/ActualText` replaces the glyphs it covers; content marked as a pagination artifact is left out.
+//! apart. `/ActualText` replaces the glyphs it covers; content marked as a pagination artifact is kept apart, too.
 
 use crate::clean::is_invisible;
 use hayro_interpret::font::{Glyph as Drawn, GlyphRun};
@@ -79,6 +79,8 @@ pub(crate) struct Page {
     pub(crate) height: f64,
     /// Glyphs by direction of text, in degrees clockwise from the usual one; drawing order within each.
     pub(crate) glyphs: BTreeMap<u16, Vec<Glyph>>,
+    /// What the file itself marks as header, footer or page number; of upright text.
+    pub(crate) artifacts: Vec<Glyph>,
     pub(crate) rules: Rules,
     pub(crate) has_image: bool,
 }
@@ -190,6 +192,12 @@ impl Collector {
     }
 
     fn place(&mut self, turn: u16, mut glyph: Glyph) {
+        if self.n_artifacts > 0 {
+            if turn == 0 && self.page.artifacts.len() < MAX_GLYPHS {
+                self.page.artifacts.push(glyph);
+            }
+            return;
+        }
         if let Some(Marked::Actual { text, placed }) = self.marked.last_mut() {
             match placed {
                 Some((_, first)) if (first.y - glyph.y).abs() < first.size / 2.0 => {
@@ -289,7 +297,7 @@ impl<'a> Device<'a> for Collector {
 
     fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, _: &DrawMode) {
         // Invisible text is the text layer of a scanned page.
-        if self.n_artifacts > 0 || self.n_glyphs > MAX_GLYPHS {
+        if self.n_glyphs > MAX_GLYPHS {
             return;
         }
         for glyph in run.glyphs() {

@@ -1,5 +1,6 @@
 //! Draws small PDFs for the tests: text at places, rules, document information.
 
+use pdf_writer::types::{ActionType, AnnotationType, ArtifactType};
 use pdf_writer::{Content, Name, Pdf, Rect, Ref, Str, TextStr};
 
 /// Width and height of a page, in points.
@@ -8,11 +9,37 @@ pub(crate) const PAGE: (f32, f32) = (600.0, 800.0);
 /// What a page shows.
 pub(crate) struct Page {
     content: Content,
+    links: Vec<(Rect, &'static str)>,
 }
 
 impl Page {
     pub(crate) fn new() -> Self {
-        Self { content: Content::new() }
+        Self { content: Content::new(), links: Vec::new() }
+    }
+
+    /// Writes `text` from `(x, y)` on, turned clockwise.
+    pub(crate) fn slanted(mut self, degrees: f32, x: f32, y: f32, size: f32, text: &str) -> Self {
+        let (sin, cos) = (-degrees).to_radians().sin_cos();
+        self.content.begin_text().set_font(Name(b"F"), size);
+        self.content.set_text_matrix([cos, sin, -sin, cos, x, PAGE.1 - y]);
+        self.content.show(Str(&latin1(text))).end_text();
+        self
+    }
+
+    /// Writes `text` as what the file itself calls a header or a footer.
+    pub(crate) fn artifact(mut self, x: f32, y: f32, size: f32, text: &str) -> Self {
+        let mut marked = self.content.begin_marked_content_with_properties(Name(b"Artifact"));
+        marked.properties().artifact().kind(ArtifactType::Pagination);
+        drop(marked);
+        let mut page = self.text(x, y, size, text);
+        page.content.end_marked_content();
+        page
+    }
+
+    /// Lets a rectangle lead to `address`.
+    pub(crate) fn link(mut self, [x0, y0, x1, y1]: [f32; 4], address: &'static str) -> Self {
+        self.links.push((Rect::new(x0, PAGE.1 - y1, x1, PAGE.1 - y0), address));
+        self
     }
 
     /// Writes `text` with its left end at `x` and its baseline at `y` from the top.
@@ -62,7 +89,14 @@ pub(crate) fn pdf(title: Option<&str>, pages: Vec<Page>) -> Vec<u8> {
         let mut object = pdf.page(id(n, 0));
         object.parent(tree).contents(id(n, 1)).media_box(Rect::new(0.0, 0.0, PAGE.0, PAGE.1));
         object.resources().fonts().pair(Name(b"F"), font);
+        let link = |at: usize| Ref::new(10_000 + i32::try_from(100 * n + at).unwrap());
+        object.annotations((0..page.links.len()).map(link));
         drop(object);
+        for (at, (rect, address)) in page.links.iter().enumerate() {
+            let mut annotation = pdf.annotation(link(at));
+            annotation.subtype(AnnotationType::Link).rect(*rect);
+            annotation.action().action_type(ActionType::Uri).uri(Str(address.as_bytes()));
+        }
         pdf.stream(id(n, 1), &page.content.finish());
     }
     pdf.finish()

@@ -5,6 +5,7 @@ use crate::text::{check_rejected, run};
 use std::path::Path;
 use vellum_convert::{Settings, convert};
 use vellum_core::ErrorKind;
+use vellum_core::document::{Document, Edge};
 use vellum_core::ports::ConvertInput;
 
 /// Returns the text of each page.
@@ -223,6 +224,85 @@ fn furniture_is_left_out_and_pages_are_kept() {
     let document = run("x", &bytes).unwrap();
     assert_eq!(document.title.as_deref(), Some("The handbook"));
     assert_eq!(document.metadata["author"], "Grüße");
+    assert_eq!(
+        furniture(&document)[..3],
+        [
+            (1, Edge::Top, "Handbook, edition 2026"),
+            (1, Edge::Bottom, "Page 1 of 4"),
+            (2, Edge::Top, "Handbook, edition 2026")
+        ]
+    );
+}
+
+fn furniture(document: &Document) -> Vec<(u32, Edge, &str)> {
+    let lines = document.layout.furniture.iter();
+    lines.map(|line| (line.page, line.edge, line.text.as_str())).collect()
+}
+
+#[test]
+fn what_the_file_calls_a_footer_is_told_apart() {
+    let page = Page::new().text(50.0, 100.0, 11.0, "The only sentence.").artifact(
+        50.0,
+        PAGE.1 - 30.0,
+        9.0,
+        "Confidential, page 1",
+    );
+    let document = run("x", &pdf(None, vec![page])).unwrap();
+    assert_eq!(document.text, "The only sentence.");
+    assert_eq!(furniture(&document), [(1, Edge::Bottom, "Confidential, page 1")]);
+}
+
+#[test]
+fn a_repeated_first_column_is_not_furniture() {
+    let page = |n: u32| {
+        let row = |page: Page, (at, name): (usize, &str)| {
+            let y = 60.0 + 14.0 * at as f32;
+            let cells = [name, &format!("{}", 7 * n + at as u32), &format!("{}", 31 * n * n)];
+            cells.iter().enumerate().fold(page, |page, (column, cell)| {
+                page.text(50.0 + 120.0 * column as f32, y, 10.0, cell)
+            })
+        };
+        let title = Page::new().text(50.0, 40.0, 12.0, &format!("Sales of quarter {}", 3 * n * n));
+        ["North", "South", "East", "West"].into_iter().enumerate().fold(title, row)
+    };
+    for text in pages(&pdf(None, (1..5).map(page).collect())) {
+        assert!(
+            ["North", "South", "East", "West"].iter().all(|name| text.contains(name)),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn text_at_a_slant_is_read_and_placed() {
+    let lines = ["The whole page is turned by a third", "of a quarter, and every line is read."];
+    let page = lines.iter().enumerate().fold(Page::new(), |page, (n, line)| {
+        // The next line stands at a right angle below.
+        let (sin, cos) = 30_f32.to_radians().sin_cos();
+        let down = 14.0 * n as f32;
+        page.slanted(30.0, 150.0 - sin * down, 200.0 + cos * down, 11.0, line)
+    });
+    let document = run("x", &pdf(None, vec![page])).unwrap();
+    assert_eq!(document.text, lines.join(" "));
+    // The second line is some 165 points long and ends to the right of and below where it began.
+    let last = document.layout.words.last().unwrap().rect;
+    assert!((280.0..310.0).contains(&last.x1) && (285.0..310.0).contains(&last.y1), "{last:?}");
+}
+
+#[test]
+fn links_lead_where_their_text_does_not_say() {
+    let page = Page::new()
+        .text(50.0, 100.0, 10.0, "Expenses go to the portal, see https://a.org/help for more.")
+        .link([120.0, 90.0, 170.0, 104.0], "https://a.org/portal")
+        .link([185.0, 90.0, 280.0, 104.0], "https://a.org/help");
+    let document = run("x", &pdf(None, vec![page])).unwrap();
+    let links: Vec<(&str, &str)> = document
+        .layout
+        .links
+        .iter()
+        .map(|link| (&document.text[link.span.start..link.span.end], link.target.as_str()))
+        .collect();
+    assert_eq!(links, [("the portal,", "https://a.org/portal")]);
 }
 
 #[test]
