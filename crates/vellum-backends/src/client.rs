@@ -192,7 +192,8 @@ impl Tries<'_> {
                     "{}: no success in {seconds} s and {} tries; last: {why}",
                     self.operation, self.n_failed
                 );
-                return Err(Error::new(ErrorKind::Unavailable, message));
+                return Err(Error::new(ErrorKind::Unavailable, message)
+                    .with_hint("check that the service runs and can be reached from here"));
             }
             if self.client.may_send(self.n_failed > 0) {
                 return Ok(());
