@@ -17,6 +17,8 @@ use vellum_core::ports::ConvertInput;
 
 /// Longest path that is shown, in bytes.
 const MAX_PATH: usize = 300;
+/// Why an archive is rejected whose every member is; the first reason follows.
+const NOTHING: &str = "nothing in the archive can be read: ";
 
 /// Hands on the readable members of `package`.
 ///
@@ -54,7 +56,9 @@ pub(crate) fn convert(
     }
     if n_read == 0 {
         let reason = unread.reason.unwrap_or_default();
-        return Err(rejected(format!("nothing in the archive can be read: {reason}")));
+        // An archive in it has said so already.
+        let reason = reason.strip_prefix(NOTHING).unwrap_or(&reason);
+        return Err(rejected(format!("{NOTHING}{reason}")));
     }
     unread.note(Format::Zip).map_or(Ok(()), emit)
 }
