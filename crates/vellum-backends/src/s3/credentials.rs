@@ -183,10 +183,10 @@ impl Provider {
     fn shared(&self) -> Result<Option<Credentials>> {
         let env = |name| self.environment.get(name);
         let (named, profile) = (env("AWS_SHARED_CREDENTIALS_FILE"), env("AWS_PROFILE"));
-        let path = if named.is_empty() {
-            PathBuf::from(env("HOME")).join(SHARED_FILE)
-        } else {
-            named.into()
+        let path = match (named, env("HOME")) {
+            ("", "") => return Ok(None),
+            ("", home) => PathBuf::from(home).join(SHARED_FILE),
+            _ => named.into(),
         };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
