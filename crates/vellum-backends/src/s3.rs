@@ -171,7 +171,8 @@ impl S3Store {
         let error = match (status, code) {
             (_, "NoSuchBucket") => {
                 let message = format!("bucket `{name}` does not exist at {place}");
-                Error::new(ErrorKind::NotFound, message)
+                // A setting is wrong; what is looked for may exist.
+                Error::new(ErrorKind::Invalid, message)
                     .with_hint("check the spelling of the bucket, and `s3.endpoint`")
             }
             (_, "RequestTimeTooSkewed") => {

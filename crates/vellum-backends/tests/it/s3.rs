@@ -141,6 +141,31 @@ async fn keys_of_every_kind_are_listed_in_order_and_read() {
 }
 
 #[tokio::test]
+async fn a_web_identity_token_is_exchanged_for_keys() {
+    let Some(moto) = Moto::start() else { return };
+    moto.send("PUT", "/mine", b"");
+    moto.send("PUT", "/mine/a.txt", b"text");
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    let endpoint = moto.endpoint();
+    let store = || {
+        let settings = S3Settings { endpoint: endpoint.clone(), ..S3Settings::default() };
+        let environment = S3Environment::read(|name| match name {
+            "AWS_WEB_IDENTITY_TOKEN_FILE" => Some(token.to_string_lossy().into_owned()),
+            "AWS_ROLE_ARN" => Some("arn:aws:iam::123456789012:role/vellum".to_owned()),
+            "AWS_ENDPOINT_URL_STS" => Some(endpoint.clone()),
+            _ => None,
+        });
+        S3Store::new(&settings, environment, folder.path().to_owned()).unwrap()
+    };
+    let missing = store().resolve("s3://mine/").await.unwrap_err();
+    assert!(missing.message().contains("read the token in"), "{missing}");
+    std::fs::write(&token, "a.b.c\n").unwrap();
+    let (_, content) = store().get("s3://mine/a.txt", 100).await.unwrap();
+    assert_eq!(&content.to_bytes().unwrap()[..], b"text");
+}
+
+#[tokio::test]
 async fn mistakes_are_named_with_the_next_step() {
     let Some(moto) = Moto::start() else { return };
     moto.send("PUT", "/here", b"");
@@ -148,7 +173,7 @@ async fn mistakes_are_named_with_the_next_step() {
     let spool = tempfile::tempdir().unwrap();
     let store = store(&moto.endpoint(), spool.path());
     for (source, kind, says) in [
-        ("s3://hree/", ErrorKind::NotFound, "bucket `hree` does not exist"),
+        ("s3://hree/", ErrorKind::Invalid, "bucket `hree` does not exist"),
         ("s3://here/2025", ErrorKind::NotFound, "`s3://here/2025` does not exist"),
         ("s3://here/2026", ErrorKind::NotFound, "does not exist"),
         ("s3://no such/", ErrorKind::Invalid, "cannot name a bucket"),

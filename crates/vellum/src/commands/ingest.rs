@@ -7,8 +7,9 @@ use crate::rss;
 use crate::session::{self, Session};
 use crate::watch;
 use std::time::Instant;
-use vellum_core::Result;
+use vellum_backends::{absolute, is_remote};
 use vellum_core::ids::CollectionName;
+use vellum_core::{ErrorKind, Result};
 use vellum_http::wire::{Counts, IngestReport};
 use vellum_server::config::Config;
 
@@ -17,10 +18,18 @@ const NAMED: usize = 20;
 
 pub(crate) async fn ingest(config: &Config, args: args::Ingest) -> Result<Outcome> {
     // A server has another working directory.
-    let source = vellum_backends::absolute(&args.source).await?;
+    let source = absolute(&args.source).await?;
     let session = session::open(config).await?;
     let name = &args.collection.collection;
-    let report = run(&session, name, &source, args.prune).await?;
+    let report = match run(&session, name, &source, args.prune).await {
+        Ok(report) => report,
+        // Of a bucket that answers, an empty prefix is an answer.
+        Err(error) if is_remote(&source) && error.kind() == ErrorKind::NotFound => {
+            print::error(&error);
+            return Ok(Outcome::No);
+        }
+        Err(error) => return Err(error),
+    };
     let outcome = outcome(&report.counts);
     if args.json.json {
         print::json(&report)?;
