@@ -33,10 +33,10 @@ def normal(text):
 def docx_tables(path):
     import docx
     from docx.oxml.ns import qn
+    from docx.table import Table
     for table in docx.Document(path).element.body.iter(qn("w:tbl")):
         # A table inside a table is a part of a cell.
         if not any(parent.tag == qn("w:tbl") for parent in table.iterancestors()):
-            from docx.table import Table
             table = Table(table, None)
             yield [[cell.text for cell in row.cells] for row in table.rows]
 

@@ -56,7 +56,7 @@ pub(crate) struct Refusal {
     pub(crate) body: String,
 }
 
-/// What came of a call: an answer, a refusal that trying again would not change, or no answer in time.
+/// What came of a call: an answer, or a refusal that trying again would not change.
 pub(crate) type Answer = std::result::Result<Response, Refusal>;
 
 impl Client {
@@ -89,7 +89,7 @@ impl Client {
     /// errors.
     ///
     /// # Errors
-    /// `Unavailable` or `Timeout` when the deadline passed; the last failure is its source or named in it.
+    /// `Unavailable` when that time has passed; the last failure is named in it.
     pub(crate) async fn call(
         &self,
         operation: &str,

@@ -28,6 +28,8 @@ const MAX_SKEW: f64 = 3.0;
 const MAX_DIRECTIONS: usize = 12;
 /// More glyphs than any page that people read; a page beyond it is cut off.
 const MAX_GLYPHS: usize = 400_000;
+/// Characters of a page's headers and footers that are kept; they do not count against the limit of the text.
+const MAX_ARTIFACT_GLYPHS: usize = 2_000;
 /// Rules kept per page; drawings with more are pictures, not tables.
 const MAX_RULES: usize = 4_000;
 /// Thickness in points up to which a filled box is a line.
@@ -193,7 +195,7 @@ impl Collector {
 
     fn place(&mut self, turn: u16, mut glyph: Glyph) {
         if self.n_artifacts > 0 {
-            if turn == 0 && self.page.artifacts.len() < MAX_GLYPHS {
+            if turn == 0 && self.page.artifacts.len() < MAX_ARTIFACT_GLYPHS {
                 self.page.artifacts.push(glyph);
             }
             return;

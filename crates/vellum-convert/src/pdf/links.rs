@@ -15,6 +15,8 @@ use vellum_core::document::{Link, Span};
 
 /// Most annotations of a page that are looked at.
 const MAX_ANNOTATIONS: usize = 2_000;
+/// Most links of a part; they do not count against the limit of the text.
+const MAX_LINKS: usize = 4_000;
 
 /// An address and the rectangle, as displayed, that leads there.
 #[derive(Debug, Clone)]
@@ -63,6 +65,9 @@ pub(crate) fn place(targets: Vec<Target>, text: &str, places: &[Place]) -> Vec<L
     let mut links: Vec<Link> = Vec::new();
     for on_page in places.chunk_by(|a, b| a.page == b.page) {
         for target in by_page.get(&on_page[0].page).into_iter().flatten() {
+            if links.len() == MAX_LINKS {
+                break;
+            }
             let is_inside = |place: &&Place| target.rect.contains(place.rect.center());
             let mut covered = on_page.iter().filter(is_inside);
             let Some(first) = covered.next() else { continue };
