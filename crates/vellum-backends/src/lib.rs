@@ -21,6 +21,6 @@ pub use client::Client;
 pub use folder::{FolderStore, local_path};
 pub use s3::{S3Environment, S3Settings, S3Store};
 pub use sources::{Sources, absolute, is_remote};
-pub use sqlite::SqliteMetastore;
+pub use sqlite::{SqliteEmbeddingCache, SqliteMetastore};
 
 use size::too_large;

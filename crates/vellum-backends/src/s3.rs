@@ -276,6 +276,13 @@ impl ObjectStore for S3Store {
         .boxed())
     }
 
+    fn uri_of(&self, bucket: &str, key: &str) -> Result<String> {
+        if let Some(reason) = key::unfit(key) {
+            return Err(Error::new(ErrorKind::Invalid, format!("key `{key}`: {reason}")));
+        }
+        Ok(key::uri(bucket, key))
+    }
+
     async fn get(&self, uri: &str, limit: u64) -> Result<(ObjectMeta, Content)> {
         let (name, key) = key::split(uri)?;
         if let Some(why) = key::unfit(&key) {

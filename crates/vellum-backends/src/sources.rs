@@ -54,6 +54,10 @@ impl ObjectStore for Sources {
         self.of(uri).get(uri, limit).await
     }
 
+    fn uri_of(&self, bucket: &str, key: &str) -> Result<String> {
+        self.buckets.uri_of(bucket, key)
+    }
+
     async fn check(&self) -> Result<()> {
         // Buckets are a matter of each job: keys for other programs in the environment, or none, stop nobody here.
         self.folders.check().await

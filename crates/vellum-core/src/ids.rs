@@ -176,6 +176,24 @@ impl ContentHash {
     }
 }
 
+/// Name of a text for caches: 16 bytes of its BLAKE3 hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TextHash([u8; 16]);
+
+impl TextHash {
+    /// Returns the hash of `text`.
+    pub fn of(text: &str) -> Self {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..16]);
+        Self(bytes)
+    }
+
+    /// Returns the bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
 /// Hashes bytes that arrive in pieces.
 #[derive(Debug)]
 pub struct ContentHasher(blake3::Hasher);

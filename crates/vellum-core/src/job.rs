@@ -15,16 +15,25 @@ pub struct JobSpec {
     pub source: String,
     /// Follow removals even when most documents are suddenly gone.
     pub prune: bool,
+    /// Try documents again that were rejected as they are.
+    #[serde(default)]
+    pub rejected: bool,
 }
 
 /// State of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
     /// Accepted, not started.
     Queued,
     /// At work.
     Running,
+    /// Stopped by a cause that may pass, which `error` names; it goes on by itself.
+    Waiting,
+    /// Stopped by its caller until it is resumed.
+    Paused,
+    /// Its process ended before it did. Starting the same again, or resuming it, goes on.
+    Interrupted,
     /// Ended; the report tells what became of each document.
     Done,
     /// Ended before its end; the message says why. Committed documents stay.
@@ -34,7 +43,43 @@ pub enum JobState {
 }
 
 impl JobState {
-    /// Returns whether nothing more will happen.
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Running,
+        Self::Waiting,
+        Self::Paused,
+        Self::Interrupted,
+        Self::Done,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// Returns the name, in lowercase.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Paused => "paused",
+            Self::Interrupted => "interrupted",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Returns the state with this name; `None` for an unknown one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+
+    /// Returns whether a process is at it, or will be by itself.
+    pub const fn is_active(self) -> bool {
+        matches!(self, Self::Queued | Self::Running | Self::Waiting)
+    }
+
+    /// Returns whether nothing more will happen unless somebody starts it again.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Done | Self::Failed | Self::Cancelled)
     }
@@ -47,6 +92,28 @@ pub struct Refusal {
     pub uri: String,
     /// One line.
     pub reason: String,
+}
+
+/// Refusals that a report names, of each kind; the ledger has all.
+pub const NAMED_REFUSALS: usize = 10_000;
+
+/// Documents that were not indexed: all counted, the first [`NAMED_REFUSALS`] named.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusals {
+    /// How many.
+    pub count: u64,
+    /// Which.
+    pub named: Vec<Refusal>,
+}
+
+impl Refusals {
+    /// Adds one.
+    pub fn push(&mut self, refusal: Refusal) {
+        self.count += 1;
+        if self.named.len() < NAMED_REFUSALS {
+            self.named.push(refusal);
+        }
+    }
 }
 
 /// What became of each listed document: `listed = added + updated + unchanged + rejected + failed`.
@@ -63,9 +130,9 @@ pub struct Report {
     /// Documents that vanished from the source and from the collection.
     pub removed: u64,
     /// Documents that cannot be read as they are.
-    pub rejected: Vec<Refusal>,
+    pub rejected: Refusals,
     /// Documents that may succeed when tried again.
-    pub failed: Vec<Refusal>,
+    pub failed: Refusals,
     /// Notes for the user: skipped links, removals held back.
     pub warnings: Vec<String>,
     /// Chunks written.
@@ -79,11 +146,7 @@ pub struct Report {
 impl Report {
     /// Returns the documents that have come to an end in this job.
     pub fn settled(&self) -> u64 {
-        self.added
-            + self.updated
-            + self.unchanged
-            + self.rejected.len() as u64
-            + self.failed.len() as u64
+        self.added + self.updated + self.unchanged + self.rejected.count + self.failed.count
     }
 }
 

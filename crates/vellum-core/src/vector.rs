@@ -27,6 +27,18 @@ impl Embedding {
         Ok(Self(values))
     }
 
+    /// Returns the vector that was stored with these values, bit for bit.
+    ///
+    /// # Errors
+    /// `Corrupt` when they are no unit vector.
+    pub fn restored(values: Vec<f32>) -> Result<Self> {
+        let norm = values.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
+        if (norm - 1.0).abs() < 1e-3 {
+            return Ok(Self(values));
+        }
+        Err(Error::new(ErrorKind::Corrupt, format!("a stored vector has norm {norm}")))
+    }
+
     /// Returns the values.
     pub fn as_slice(&self) -> &[f32] {
         &self.0

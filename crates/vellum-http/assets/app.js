@@ -72,6 +72,12 @@ function show(job, item) {
     bar.max = live.listed;
     bar.value = live.settled;
   }
+  if (job.state === "waiting") {
+    item.querySelector("[data-state]").textContent = job.state;
+    item.querySelector("[data-line]").textContent = `waiting: ${job.error}`;
+    return;
+  }
+  item.querySelector("[data-state]").textContent = job.state;
   const parts = [`${live.settled} of ${live.listed}${live.listing_done ? "" : "+"} documents`];
   if (live.chunks_per_s > 0) parts.push(`${live.chunks_per_s.toFixed(0)} chunks/s`);
   if (live.remaining_s !== null) parts.push(`about ${Math.ceil(live.remaining_s)} s left`);
@@ -89,8 +95,14 @@ for (const item of watched) {
     events.close();
     location.reload();
   });
-  item.querySelector("[data-cancel]").addEventListener("click", async (event) => {
-    event.target.disabled = true;
-    await send(`${path}/cancel`);
+}
+
+for (const button of document.querySelectorAll("[data-order]")) {
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    const item = button.closest("[data-job]");
+    const refused = await send(`api/v1/jobs/${item.dataset.job}/${button.dataset.order}`);
+    // A live job tells by its events that it has stopped.
+    if (refused || button.dataset.order === "resume") location.reload();
   });
 }

@@ -87,6 +87,8 @@ async fn main() -> Result<()> {
         embedder: Arc::new(HashEmbedder::default()),
         vectors: Arc::new(MemoryVectorStore::default()),
         metastore: Arc::new(MemoryMetastore::default()),
+        embeddings: None,
+        worker: "demo".to_owned(),
         clock: Arc::new(SystemClock(Instant::now())),
         settings: Settings::default(),
         jobs: Jobs::default(),
@@ -94,7 +96,7 @@ async fn main() -> Result<()> {
     });
     let collection = "default".parse()?;
     let pass = Pass::grant(&Principal::Owner, &collection, Verb::Write)?;
-    let (_, mut progress) = jobs::start(&app, &pass, "docs", false).await?;
+    let (_, mut progress) = jobs::start(&app, &pass, &jobs::Request::of("docs")).await?;
     let _ = progress.wait_for(|progress| progress.job.state.is_final()).await;
 
     let guard = match std::env::args().nth(1) {

@@ -4,6 +4,7 @@ pub(crate) mod ask;
 pub(crate) mod collections;
 pub(crate) mod content;
 pub(crate) mod documents;
+pub(crate) mod events;
 pub(crate) mod jobs;
 pub(crate) mod pages;
 pub(crate) mod search;

@@ -12,6 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::time::Duration;
+use vellum_core::job::JobState;
+use vellum_rag::jobs::Jobs;
 
 /// Media type of the exposition.
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -33,6 +35,16 @@ struct RouteLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ModeLabels {
     mode: &'static str,
 }
@@ -48,6 +60,11 @@ pub(crate) struct Metrics {
     questions: Counter,
     refused: Counter,
     memory: Gauge,
+    jobs: Family<StateLabels, Gauge>,
+    documents: Family<OutcomeLabels, Counter>,
+    bytes: Counter,
+    chunks: Counter,
+    reused: Counter,
 }
 
 fn histogram() -> Histogram {
@@ -64,6 +81,11 @@ impl Default for Metrics {
             questions: Counter::default(),
             refused: Counter::default(),
             memory: Gauge::default(),
+            jobs: Family::default(),
+            documents: Family::default(),
+            bytes: Counter::default(),
+            chunks: Counter::default(),
+            reused: Counter::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("vellum_http_requests", "Requests answered", metrics.requests.clone());
@@ -87,6 +109,19 @@ impl Default for Metrics {
             "process_resident_memory_bytes",
             "Resident memory of the process; 0 where it cannot be told",
             metrics.memory.clone(),
+        );
+        registry.register("vellum_jobs", "Active jobs", metrics.jobs.clone());
+        registry.register(
+            "vellum_ingest_documents",
+            "Documents that came to an end",
+            metrics.documents.clone(),
+        );
+        registry.register("vellum_ingest_bytes", "Bytes of those documents", metrics.bytes.clone());
+        registry.register("vellum_ingest_chunks", "Chunks written", metrics.chunks.clone());
+        registry.register(
+            "vellum_embeddings_reused",
+            "Vectors taken from the cache in place of being made",
+            metrics.reused.clone(),
         );
         metrics
     }
@@ -112,8 +147,31 @@ impl Metrics {
         }
     }
 
+    /// Brings the metrics of ingestion in line with the counters that `jobs` keeps.
+    fn ingestion(&self, jobs: &Jobs) {
+        let active = jobs.states();
+        for state in [JobState::Queued, JobState::Running, JobState::Waiting] {
+            let n = active.get(&state).copied().unwrap_or(0);
+            let labels = StateLabels { state: state.as_str() };
+            self.jobs.get_or_create(&labels).set(i64::try_from(n).unwrap_or(i64::MAX));
+        }
+        let totals = jobs.totals.read();
+        let to = |counter: &Counter, value: u64| {
+            counter.inc_by(value.saturating_sub(counter.get()));
+        };
+        for (outcome, n) in
+            [("indexed", totals.indexed), ("rejected", totals.rejected), ("failed", totals.failed)]
+        {
+            to(&self.documents.get_or_create(&OutcomeLabels { outcome }), n);
+        }
+        to(&self.bytes, totals.bytes);
+        to(&self.chunks, totals.chunks);
+        to(&self.reused, totals.reused);
+    }
+
     /// Returns the exposition of all metrics.
-    pub(crate) fn text(&self) -> String {
+    pub(crate) fn text(&self, jobs: &Jobs) -> String {
+        self.ingestion(jobs);
         self.memory.set(resident_bytes().unwrap_or(0));
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string does not fail");
@@ -154,7 +212,7 @@ mod tests {
         metrics.request("unmatched", &"BREW".parse().unwrap(), StatusCode::NOT_FOUND, took);
         metrics.search("hybrid", took);
         metrics.answer(true);
-        let text = metrics.text();
+        let text = metrics.text(&Jobs::default());
         for line in [
             r#"vellum_http_requests_total{route="/api/v1/ask",method="POST",status="200"} 1"#,
             r#"vellum_http_requests_total{route="unmatched",method="other",status="404"} 1"#,
@@ -162,6 +220,9 @@ mod tests {
             r#"vellum_search_duration_seconds_count{mode="hybrid"} 1"#,
             "vellum_ask_refused_total 1",
             "process_resident_memory_bytes ",
+            r#"vellum_jobs{state="running"} 0"#,
+            r#"vellum_ingest_documents_total{outcome="indexed"} 0"#,
+            "vellum_embeddings_reused_total 0",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

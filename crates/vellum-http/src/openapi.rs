@@ -31,10 +31,14 @@ use utoipa::openapi::Server as Base;
         api::pages::boxes,
         api::pages::image,
         api::jobs::start,
+        api::events::accept,
+        api::events::probe,
         api::jobs::list,
         api::jobs::show,
         api::jobs::events,
         api::jobs::cancel,
+        api::jobs::pause,
+        api::jobs::resume,
         serve
     ),
     components(schemas(

@@ -53,5 +53,6 @@ fn check((name, result): (&'static str, vellum_core::Result<()>)) -> Check {
 
 /// `GET /metrics`.
 pub(crate) async fn metrics(State(server): State<Arc<Server>>) -> Response {
-    ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], server.metrics.text()).into_response()
+    ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], server.metrics.text(&server.app.jobs))
+        .into_response()
 }

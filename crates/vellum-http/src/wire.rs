@@ -10,12 +10,14 @@
 mod ask;
 mod collection;
 mod document;
+mod event;
 mod job;
 mod search;
 
 pub use ask::{AskRequest, AskResponse, Citation, Delta};
 pub use collection::{CollectionInfo, CollectionList, CollectionShow};
 pub use document::{Document, DocumentList, DocumentState, PageBox, PageBoxes, display_name};
+pub use event::{EventsAccepted, touched};
 pub use job::{Counts, IngestReport, Job, JobList, JobRequest, JobState, Progress, Refusal};
 pub use search::{Filter, FilterField, FilterIn, Hit, Mode, Scores, SearchRequest, SearchResponse};
 

@@ -46,6 +46,8 @@ pub struct Citation {
     pub source: String,
     /// Uri of the document.
     pub uri: String,
+    /// Uris of other documents with the same content, ascending, at most 20.
+    pub also: Vec<String>,
     /// Format of the document.
     pub format: Format,
     /// 1-based page; `None` where the format has none.
@@ -177,6 +179,7 @@ fn cite(hits: &[Hit], choices: &[Choice]) -> Vec<Citation> {
             document: chunk.document,
             source: chunk.source.clone(),
             uri: chunk.uri.clone(),
+            also: hits[choice.candidate.hit].also.clone(),
             format: chunk.format,
             page: chunk.page_at(span.start),
             boxes: chunk.boxes_of(span),

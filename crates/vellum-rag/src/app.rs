@@ -4,8 +4,11 @@ use crate::fuse::Fusion;
 use crate::jobs::Jobs;
 use crate::pictures::Pictures;
 use std::sync::Arc;
+use std::time::Duration;
 use vellum_core::collection::{IndexSettings, SplitterSettings};
-use vellum_core::ports::{Clock, Converter, Embedder, Metastore, ObjectStore, VectorStore};
+use vellum_core::ports::{
+    Clock, Converter, Embedder, EmbeddingCache, Metastore, ObjectStore, VectorStore,
+};
 
 /// The ports and the settings. Cheap to share as `Arc<App>`; constructed only by `compose`.
 pub struct App {
@@ -15,10 +18,14 @@ pub struct App {
     pub converter: Arc<dyn Converter>,
     /// Texts to vectors.
     pub embedder: Arc<dyn Embedder>,
+    /// Vectors of texts that were embedded before; `None` embeds everything anew.
+    pub embeddings: Option<Arc<dyn EmbeddingCache>>,
     /// Chunks and vectors.
     pub vectors: Arc<dyn VectorStore>,
     /// Collections, ledger, jobs.
     pub metastore: Arc<dyn Metastore>,
+    /// Name of this worker, the same in each of its lives and no other's.
+    pub worker: String,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Settings of the product.
@@ -51,6 +58,10 @@ pub struct IngestSettings {
     pub max_document_bytes: u64,
     /// Bytes of source objects held in memory at a time; a larger object takes all of it.
     pub memory_budget: u64,
+    /// Longest that one document may take.
+    pub document_timeout: Duration,
+    /// Longest that a job waits in one go for a cause to pass.
+    pub patience: Duration,
 }
 
 /// How legs are searched and fused.
@@ -77,6 +88,8 @@ impl Default for Settings {
                 concurrency: 4,
                 max_document_bytes: 2 << 30,
                 memory_budget: 512 << 20,
+                document_timeout: Duration::from_secs(1_800),
+                patience: Duration::from_secs(86_400),
             },
             retrieval: RetrievalSettings {
                 leg_limit: 100,

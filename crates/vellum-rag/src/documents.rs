@@ -10,13 +10,14 @@
 
 use crate::app::App;
 use crate::collections::{self, Summary};
+use crate::copies;
 use std::ops::Range;
 use vellum_core::access::{Pass, Principal, Verb};
 use vellum_core::chunk::Chunk;
 use vellum_core::document::{PageBox, PageSize, Span};
 use vellum_core::filter::{Field, Filter};
 use vellum_core::ids::{ChunkId, DocumentId};
-use vellum_core::ledger::LedgerRow;
+use vellum_core::ledger::{LedgerRow, Scope};
 use vellum_core::ports::{Content, ObjectMeta, WithVectors};
 use vellum_core::{Error, ErrorKind, Result};
 
@@ -88,7 +89,7 @@ pub async fn list(
     limit: usize,
 ) -> Result<Vec<LedgerRow>> {
     collections::get(app, pass).await?;
-    app.metastore.rows(pass, "", after, limit).await
+    app.metastore.rows(pass, Scope::Prefix(""), after, limit).await
 }
 
 /// Returns a document's row with the right to read its collection.
@@ -143,7 +144,7 @@ pub async fn part(
     place: Place,
     cited: &Range<usize>,
 ) -> Result<Part> {
-    let outline = outline(app, pass, row.document).await?;
+    let outline = outline(app, pass, copies::holder(app, pass, row).await?).await?;
     if row.pages == 0 {
         return chunk_part(app, pass, &outline, place).await;
     }
@@ -194,7 +195,7 @@ pub async fn boxes(
     if chars.is_empty() {
         return Ok(Vec::new());
     }
-    let outline = outline(app, pass, row.document).await?;
+    let outline = outline(app, pass, copies::holder(app, pass, row).await?).await?;
     let ids: Vec<ChunkId> = outline
         .iter()
         .skip(holder(&outline, chars.start))

@@ -23,16 +23,19 @@ pub enum Step {
 
 /// Returns what to do about a listed object that has `row` in the ledger.
 ///
-/// `settings` is the digest of the collection's index settings.
-pub fn compare(object: ObjectMeta, row: Option<LedgerRow>, settings: &str) -> Step {
+/// `settings` is the digest of the collection's index settings; `rejected` asks for rejected documents again.
+pub fn compare(object: ObjectMeta, row: Option<LedgerRow>, settings: &str, rejected: bool) -> Step {
     let Some(row) = row else { return Step::Add(object) };
-    if row.etag != object.etag || row.settings != settings {
+    // A claim is the mark of a worker that is at it, or that died over it.
+    if row.etag != object.etag || row.settings != settings || row.claim.is_some() {
         return Step::Update(object, row);
     }
     match row.state {
         DocumentState::Indexed => Step::Keep(row),
-        DocumentState::Rejected(_) => Step::StillRejected(row),
-        DocumentState::Failed(_) => Step::Update(object, row),
+        DocumentState::Rejected(_) if !rejected => Step::StillRejected(row),
+        DocumentState::Rejected(_) | DocumentState::Queued | DocumentState::Failed(_) => {
+            Step::Update(object, row)
+        }
     }
 }
 
@@ -95,6 +98,12 @@ mod tests {
             chunks: 0,
             pages: 0,
             bytes: 1,
+            source: "mem:///".into(),
+            job: None,
+            version: 1,
+            attempts: 0,
+            is_copy: false,
+            claim: None,
             updated_ms: 0,
         }
     }
@@ -119,8 +128,14 @@ mod tests {
             (Some(row("0", rejected())), "s", "update"),
             (Some(row("1", failed())), "s", "update"),
         ] {
-            assert_eq!(is(compare(object("1"), row, settings)), expect);
+            assert_eq!(is(compare(object("1"), row, settings, false)), expect);
         }
+        let again = |row| is(compare(object("1"), Some(row), "s", true));
+        assert_eq!(again(row("1", rejected())), "update");
+        assert_eq!(again(row("1", DocumentState::Indexed)), "keep");
+        assert_eq!(again(row("1", DocumentState::Queued)), "update");
+        let claimed = LedgerRow { claim: Some(1), ..row("1", DocumentState::Indexed) };
+        assert_eq!(again(claimed), "update", "whose chunks may be of any version");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use crate::app::App;
 use crate::bm25::{self, Analyser};
+use crate::copies;
 use crate::fuse::{self, List};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -92,6 +93,8 @@ pub struct Hit {
     pub chunk: Chunk,
     /// Its dense vector; present when it was asked for.
     pub dense: Option<Embedding>,
+    /// Uris of other documents with the same content, ascending, at most 20.
+    pub also: Vec<String>,
 }
 
 /// Time spent by stage.
@@ -134,6 +137,11 @@ pub async fn search(
     let collection = crate::collections::get(app, pass).await?;
     let vectors = query_vectors(app, &collection, query, request.mode).await?;
     watch.lap("embed");
+    let filter = match &request.filter {
+        Some(filter) => Some(copies::through_copies(app, pass, filter.clone()).await?),
+        None => None,
+    };
+    let request = &SearchRequest { filter, ..request.clone() };
     let legs = search_legs(app, pass, request, &vectors).await?;
     watch.lap("search");
     let mut ranked = fuse_legs(app, request.mode, &legs, known_language(&collection));
@@ -284,6 +292,8 @@ async fn fetch(
     let ids: Vec<ChunkId> = ranked.iter().map(|ranked| ranked.id).collect();
     let stored = app.vectors.fetch(pass, &ids, with_vectors).await?;
     let mut by_id: HashMap<_, _> = stored.into_iter().map(|s| (s.chunk.id, s)).collect();
+    let documents = by_id.values().map(|stored| stored.chunk.document).collect();
+    let places = copies::other_places(app, pass, documents).await?;
     let found = ranked.iter().filter_map(|ranked| by_id.remove(&ranked.id).map(|s| (ranked, s)));
     Ok(found
         .enumerate()
@@ -291,6 +301,7 @@ async fn fetch(
             rank: index + 1,
             score: ranked.score,
             scores: ranked.scores,
+            also: places.get(&stored.chunk.document).cloned().unwrap_or_default(),
             chunk: stored.chunk,
             dense: stored.dense,
         })

@@ -8,9 +8,11 @@ use futures::future::BoxFuture;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use vellum_backends::{FolderStore, S3Environment, S3Settings, S3Store, Sources, SqliteMetastore};
+use vellum_backends::{
+    FolderStore, S3Environment, S3Settings, S3Store, Sources, SqliteEmbeddingCache, SqliteMetastore,
+};
 use vellum_core::collection::SplitterSettings;
-use vellum_core::ports::{Clock, Converter, Embedder, ObjectStore, VectorStore};
+use vellum_core::ports::{Clock, Converter, Embedder, EmbeddingCache, ObjectStore, VectorStore};
 use vellum_core::{Result, access::Principal};
 use vellum_rag::app::{App, IngestSettings, RetrievalSettings, Settings};
 use vellum_rag::jobs::{self, Jobs};
@@ -38,6 +40,7 @@ pub async fn compose(config: &Config, local: &Local, dir: &DataDir) -> Result<Ar
         objects: Arc::new(sources(config, dir.path().join("spool"))?),
         embedder: (local.embedder)(config).await?,
         converter: (local.converter)(config)?,
+        embeddings: embeddings(config, dir.path()).await?,
     };
     let app = assemble(config, local, dir.path(), parts).await?;
     jobs::recover(&app).await?;
@@ -60,6 +63,16 @@ fn sources(config: &Config, spool: PathBuf) -> Result<Sources> {
     Ok(Sources::new(FolderStore::new(spool), buckets))
 }
 
+/// Returns the cache of embeddings in a data directory, unless it is switched off.
+async fn embeddings(config: &Config, dir: &Path) -> Result<Option<Arc<dyn EmbeddingCache>>> {
+    let max_bytes = config.ingest.embedding_cache;
+    if max_bytes == 0 {
+        return Ok(None);
+    }
+    let cache = SqliteEmbeddingCache::open(dir.join("embeddings.db"), max_bytes).await?;
+    Ok(Some(Arc::new(cache)))
+}
+
 /// Ports that a caller may choose.
 pub struct Parts {
     /// Source objects.
@@ -68,6 +81,8 @@ pub struct Parts {
     pub embedder: Arc<dyn Embedder>,
     /// Parsers.
     pub converter: Arc<dyn Converter>,
+    /// Embeddings made before.
+    pub embeddings: Option<Arc<dyn EmbeddingCache>>,
 }
 
 /// Returns the product with chosen parts over stores in `path`; evaluation uses a directory of its own.
@@ -84,6 +99,9 @@ pub async fn assemble(
     Ok(Arc::new(App {
         objects: parts.objects,
         converter: parts.converter,
+        embeddings: parts.embeddings,
+        // One process at a time owns a data directory, so all that use it are lives of one worker.
+        worker: "local".to_owned(),
         embedder: parts.embedder,
         vectors: (local.vectors)(&path.join("index"))?,
         metastore: Arc::new(metastore),
@@ -110,7 +128,9 @@ pub fn settings(config: &Config) -> Settings {
         ingest: IngestSettings {
             concurrency,
             max_document_bytes: config.ingest.max_document_bytes,
-            memory_budget: config.ingest.memory_budget,
+            memory_budget: crate::memory::shares(&config.ingest).source_bytes,
+            document_timeout: Duration::from_secs(config.ingest.document_timeout_s.max(1)),
+            patience: Duration::from_secs(config.ingest.patience_s),
         },
         retrieval: RetrievalSettings {
             leg_limit: config.retrieval.leg_limit,

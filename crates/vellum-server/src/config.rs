@@ -45,6 +45,7 @@ pub struct Config {
 pub struct Server {
     pub bind: String,
     pub base_path: String,
+    pub token_file: String,
 }
 
 /// `[embedder]`; see the reference file.
@@ -76,6 +77,9 @@ pub struct Ingest {
     pub concurrency: usize,
     pub max_document_bytes: u64,
     pub memory_budget: u64,
+    pub document_timeout_s: u64,
+    pub patience_s: u64,
+    pub embedding_cache: u64,
     pub convert_workers: usize,
     pub convert_timeout_s: u64,
     pub convert_memory: u64,
@@ -326,6 +330,10 @@ fn check(config: &Config, values: &Values) -> Result<()> {
     }
     if config.collection.overlap_tokens * 2 > config.collection.max_tokens {
         return wrong("collection.overlap_tokens", "must be at most half of collection.max_tokens");
+    }
+    let budget = config.ingest.memory_budget;
+    if budget != 0 && budget < crate::memory::MIN_BUDGET {
+        return wrong("ingest.memory_budget", "must be 0 or at least 536870912 bytes");
     }
     if config.retrieval.leg_limit == 0 || config.retrieval.leg_limit > 10_000 {
         return wrong("retrieval.leg_limit", "must be in 1 to 10000");

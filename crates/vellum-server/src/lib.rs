@@ -7,4 +7,5 @@
 pub mod compose;
 pub mod config;
 pub mod data_dir;
+pub mod memory;
 pub mod telemetry;

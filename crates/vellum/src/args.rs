@@ -81,7 +81,7 @@ pub(crate) struct JsonArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {
-    /// Folders, files or s3://bucket/prefix, to ingest and watch
+    /// Folders, files, s3://bucket/prefix or https:// addresses, to ingest and watch
     #[arg(value_name = "SOURCE")]
     pub(crate) sources: Vec<String>,
     #[command(flatten)]
@@ -102,7 +102,7 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Args)]
 pub(crate) struct Ingest {
-    /// Folder, file or s3://bucket/prefix
+    /// Folder, file, s3://bucket/prefix, or https:// address of a page, a sitemap or a list of pages
     pub(crate) source: String,
     #[command(flatten)]
     pub(crate) collection: CollectionArg,
@@ -232,10 +232,25 @@ pub(crate) enum Job {
         /// Job
         id: JobId,
     },
+    /// Stop a job until it is resumed; what it committed stays
+    Pause {
+        /// Job
+        id: JobId,
+    },
+    /// Let a job go on that was paused, interrupted or cancelled, or that failed
+    Resume {
+        /// Job
+        id: JobId,
+        #[command(flatten)]
+        json: JsonArg,
+    },
     /// Run a job's source again: what failed is tried again, what is indexed stays
     Retry {
         /// Job
         id: JobId,
+        /// Try what was rejected too, for instance after `tesseract` was installed
+        #[arg(long)]
+        rejected: bool,
         #[command(flatten)]
         json: JsonArg,
     },

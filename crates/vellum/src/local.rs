@@ -12,7 +12,7 @@ use vellum_index::EdgeStore;
 use vellum_inference::{LocalEmbedder, Options, hub};
 use vellum_server::compose::Local;
 use vellum_server::config::Config;
-use vellum_server::data_dir;
+use vellum_server::{data_dir, memory};
 
 /// Name of the hidden subcommand that converts documents in a child process.
 pub(crate) const CONVERT_WORKER: &str = "convert-worker";
@@ -86,11 +86,10 @@ fn converter(config: &Config) -> Result<Arc<dyn Converter>> {
     let program = std::env::current_exe()
         .map_err(|error| Error::io("find the running program for its parser processes", error))?;
     let mut settings = PoolSettings::new(program, vec![CONVERT_WORKER.to_owned()]);
-    if config.ingest.convert_workers > 0 {
-        settings.workers = config.ingest.convert_workers;
-    }
+    let shares = memory::shares(&config.ingest);
+    settings.workers = shares.parsers;
     settings.timeout = Duration::from_secs(config.ingest.convert_timeout_s.max(1));
-    settings.memory_bytes = config.ingest.convert_memory;
+    settings.memory_bytes = shares.parser_bytes;
     settings.limits.max_bytes = config.ingest.max_document_bytes;
     settings.limits.password = password(&config.ingest.password_file)?;
     settings.ocr = (!config.ingest.ocr.is_empty()).then(|| Ocr::find(&config.ingest.ocr)).flatten();

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
-use vellum_http::wire::Job;
+use vellum_http::wire::{Job, JobState};
 
 /// Returns a bar for a download.
 pub(crate) fn bytes_bar() -> ProgressBar {
@@ -27,6 +27,14 @@ pub(crate) fn job_bar() -> ProgressBar {
 /// Shows where an ingest job stands.
 pub(crate) fn show_job(bar: &ProgressBar, job: &Job) {
     let Some(progress) = &job.progress else { return };
+    if let (JobState::Waiting, Some(reason)) = (job.state, &job.error) {
+        bar.set_message(format!("waiting: {reason}"));
+        return;
+    }
+    if job.state == JobState::Queued {
+        bar.set_message("waiting for another job of the collection");
+        return;
+    }
     bar.set_length(progress.listed.max(1));
     bar.set_position(progress.settled);
     let left = match progress.remaining_s {

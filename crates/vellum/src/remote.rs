@@ -65,19 +65,25 @@ impl Remote {
         self.send(self.request(Method::DELETE, path)).await.map(|_| ())
     }
 
-    /// Runs an ingest job to its end; an interrupt cancels it.
+    /// Runs an ingest job until it stops; an interrupt cancels it.
     pub(crate) async fn ingest(
         &self,
         collection: &CollectionName,
-        source: &str,
-        prune: bool,
+        request: &wire::JobRequest,
         show: &dyn Fn(&wire::Job),
     ) -> Result<wire::Job> {
-        let request = wire::JobRequest { source: source.to_owned(), prune };
-        let mut job: wire::Job =
-            self.post(&format!("collections/{collection}/jobs"), &request).await?;
+        let job = self.post(&format!("collections/{collection}/jobs"), request).await?;
+        self.follow(job, show).await
+    }
+
+    /// Follows a job until it stops; an interrupt cancels it.
+    pub(crate) async fn follow(
+        &self,
+        mut job: wire::Job,
+        show: &dyn Fn(&wire::Job),
+    ) -> Result<wire::Job> {
         let interrupts = Interrupts::listen();
-        while !job.state.is_final() {
+        while job.state.is_active() {
             show(&job);
             tokio::select! {
                 () = tokio::time::sleep(POLL) => {}
@@ -89,8 +95,7 @@ impl Remote {
             job = self.get(&format!("jobs/{}", job.id)).await?;
         }
         show(&job);
-        let done = job.state == wire::JobState::Done;
-        ended(job, done)
+        ended(job)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

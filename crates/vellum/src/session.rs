@@ -12,7 +12,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use vellum_core::access::{Pass, Verb};
 use vellum_core::ids::{CollectionName, JobId};
-use vellum_core::job::JobState;
 use vellum_core::ports::WithVectors;
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_http::wire;
@@ -21,9 +20,6 @@ use vellum_rag::{answer, collections, jobs, search};
 use vellum_server::compose::{compose, local_user};
 use vellum_server::config::Config;
 use vellum_server::data_dir::{self, DataDir, Opened};
-
-/// Longest that an interrupted job may take to end.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An open data directory.
 pub(crate) enum Session {
@@ -161,30 +157,58 @@ impl Session {
         }
     }
 
-    /// Asks a job to end; returns it as it stands. In this process no job is at work.
+    /// Asks a job to end; returns it as it stands.
     pub(crate) async fn cancel(&self, id: JobId) -> Result<wire::Job> {
         match self {
             Self::Remote(remote) => remote.post(&format!("jobs/{id}/cancel"), &()).await,
-            Self::Local(_) => self.job(id).await,
+            Self::Local(Local { app, .. }) => {
+                jobs::cancel(app, id).await?;
+                self.job(id).await
+            }
         }
     }
 
-    /// Runs an ingest job to its end; `show` is called with where it stands.
+    /// Asks a job to stop until it is resumed; returns it as it stands.
+    pub(crate) async fn pause(&self, id: JobId) -> Result<wire::Job> {
+        match self {
+            Self::Remote(remote) => remote.post(&format!("jobs/{id}/pause"), &()).await,
+            Self::Local(Local { app, .. }) => {
+                jobs::pause(app, id).await?;
+                self.job(id).await
+            }
+        }
+    }
+
+    /// Lets a job go on that has stopped, until it stops again; as [`Session::ingest`].
+    pub(crate) async fn resume(&self, id: JobId, show: &dyn Fn(&wire::Job)) -> Result<wire::Job> {
+        match self {
+            Self::Remote(remote) => {
+                let job = remote.post(&format!("jobs/{id}/resume"), &()).await?;
+                remote.follow(job, show).await
+            }
+            Self::Local(Local { app, .. }) => {
+                let pass = pass(&self.job(id).await?.collection, Verb::Write)?;
+                let (id, watcher) = jobs::resume(app, &pass, id).await?;
+                follow(app, id, watcher, show).await
+            }
+        }
+    }
+
+    /// Runs an ingest job until it stops; `show` is called with where it stands.
     ///
     /// An interrupt (Ctrl-C) ends the job; what it committed stays.
     pub(crate) async fn ingest(
         &self,
         collection: &CollectionName,
-        source: &str,
-        prune: bool,
+        request: &wire::JobRequest,
         show: &dyn Fn(&wire::Job),
     ) -> Result<wire::Job> {
         match self {
-            Self::Remote(remote) => remote.ingest(collection, source, prune, show).await,
+            Self::Remote(remote) => remote.ingest(collection, request, show).await,
             Self::Local(Local { app, .. }) => {
                 let pass = pass(collection, Verb::Write)?;
-                let (_, watcher) = jobs::start(app, &pass, source, prune).await?;
-                follow(app, watcher, show).await
+                let (id, watcher) = jobs::start(app, &pass, &request.as_request()).await?;
+                follow(app, id, watcher, show).await
             }
         }
     }
@@ -198,47 +222,48 @@ impl Session {
     }
 }
 
-/// Follows a job of this process to its end.
+/// Follows a job of this process until it stops.
 ///
 /// # Errors
-/// Why the job failed or was cancelled.
+/// Why the job stopped before it was done.
 pub(crate) async fn follow(
     app: &App,
+    id: JobId,
     mut watcher: watch::Receiver<jobs::Progress>,
     show: &dyn Fn(&wire::Job),
 ) -> Result<wire::Job> {
     let interrupts = Interrupts::listen();
     loop {
-        let progress = watcher.borrow_and_update().clone();
-        let state = progress.job.state;
-        let job: wire::Job = progress.into();
+        let job: wire::Job = watcher.borrow_and_update().clone().into();
         show(&job);
-        if state.is_final() {
-            return ended(job, state == JobState::Done);
+        if !job.state.is_active() {
+            return ended(job);
         }
         tokio::select! {
             changed = watcher.changed() => {
                 changed.map_err(|_| Error::new(ErrorKind::Internal, "the job ended without a word"))?;
             }
-            () = interrupts.next() => jobs::cancel_all(app, PATIENCE).await,
+            () = interrupts.next() => jobs::cancel(app, id).await?,
         }
         // Progress can change thousands of times a second.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// Returns a job that ended, or why it did not end well.
-pub(crate) fn ended(job: wire::Job, done: bool) -> Result<wire::Job> {
-    if done {
-        return Ok(job);
-    }
-    let kind = match job.state {
-        wire::JobState::Cancelled => ErrorKind::Cancelled,
-        _ => ErrorKind::Unavailable,
+/// Returns a job that is done, or why another one stopped.
+pub(crate) fn ended(job: wire::Job) -> Result<wire::Job> {
+    let (kind, hint) = match job.state {
+        wire::JobState::Done => return Ok(job),
+        wire::JobState::Cancelled => {
+            (ErrorKind::Cancelled, "run the same command again to go on".to_owned())
+        }
+        wire::JobState::Paused => {
+            (ErrorKind::Cancelled, format!("`vellum job resume {}` goes on", job.id))
+        }
+        _ => (ErrorKind::Unavailable, "run the same command again to go on".to_owned()),
     };
-    let message = job.error.unwrap_or_else(|| "the job failed".to_owned());
-    Err(Error::new(kind, message)
-        .with_hint("what was committed stays; run the same command again to go on"))
+    let message = job.error.unwrap_or_else(|| format!("the job is {}", job.state.as_str()));
+    Err(Error::new(kind, message).with_hint(format!("what was committed stays; {hint}")))
 }
 
 /// Returns the local user's right to a collection.

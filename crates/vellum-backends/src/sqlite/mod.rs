@@ -10,9 +10,14 @@
 //! a query builder they would be longer, would hide the index that each one uses, and would still need a
 //! schema per database.
 
+mod cache;
 mod error;
+mod lease;
+mod page;
 mod rows;
 mod schema;
+
+pub use cache::SqliteEmbeddingCache;
 
 use async_trait::async_trait;
 use error::failed;
@@ -25,9 +30,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vellum_core::access::Pass;
 use vellum_core::collection::{Collection, SparseSettings};
-use vellum_core::ids::{CollectionName, DocumentId, JobId};
+use vellum_core::ids::{CollectionName, ContentHash, DocumentId, JobId};
 use vellum_core::job::Job;
-use vellum_core::ledger::LedgerRow;
+use vellum_core::ledger::{Claimed, Lease, LedgerRow, Scope};
 use vellum_core::ports::Metastore;
 use vellum_core::{Error, ErrorKind, Result};
 
@@ -83,6 +88,14 @@ impl SqliteMetastore {
         self.writer.close().await;
     }
 
+    /// Returns what a failed write of the ledger means.
+    fn unwritten(&self, pass: &Pass, source: sqlx::Error) -> Error {
+        match is_orphan(&source) {
+            true => missing(pass.collection()),
+            false => failed(&self.path, "write the ledger", source),
+        }
+    }
+
     fn failed(&self, operation: &str) -> impl FnOnce(sqlx::Error) -> Error {
         move |source| failed(&self.path, operation, source)
     }
@@ -123,25 +136,19 @@ fn is_orphan(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|e| e.is_foreign_key_violation())
 }
 
+const INSERT_NEW: &str = "INSERT INTO document (collection, uri, id, etag, content, settings, state,
+        reason, format, title, chunks, pages, bytes, updated_ms, source, job, version, attempts, is_copy)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (collection, uri) DO NOTHING";
+
+const REPLACE_CLAIMED: &str = "UPDATE document SET (collection, uri, id, etag, content, settings, state,
+        reason, format, title, chunks, pages, bytes, updated_ms, source, job, version, attempts, is_copy, claim)
+    = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
+    WHERE collection = ? AND uri = ? AND claim = ?";
+
 /// SQLite counts in i64; no table has more rows.
 fn sql_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-/// Returns the least text above every text that starts with `prefix`; `None` when there is none.
-///
-/// UTF-8 sorts as its characters do, so the last character that has a successor is raised.
-fn after_prefix(prefix: &str) -> Option<String> {
-    let mut prefix = prefix.to_owned();
-    while let Some(last) = prefix.pop() {
-        let mut above = last..=char::MAX;
-        above.next();
-        if let Some(successor) = above.next() {
-            prefix.push(successor);
-            return Some(prefix);
-        }
-    }
-    None
 }
 
 #[async_trait]
@@ -204,36 +211,144 @@ impl Metastore for SqliteMetastore {
         transaction.commit().await.map_err(failed)
     }
 
-    async fn put_rows(&self, pass: &Pass, rows: &[LedgerRow]) -> Result<()> {
-        const SQL: &str =
-            "INSERT INTO document (collection, uri, id, etag, content, settings, state,
-                reason, format, title, chunks, pages, bytes, updated_ms)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-            ON CONFLICT (collection, uri) DO UPDATE SET
-                id = excluded.id, etag = excluded.etag, content = excluded.content,
-                settings = excluded.settings, state = excluded.state, reason = excluded.reason,
-                format = excluded.format, title = excluded.title, chunks = excluded.chunks,
-                pages = excluded.pages, bytes = excluded.bytes, updated_ms = excluded.updated_ms";
+    async fn open_lease(
+        &self,
+        pass: &Pass,
+        owner: &str,
+        job: JobId,
+        ttl: Duration,
+    ) -> Result<Lease> {
         pass.must_write()?;
-        let failed = |source| match is_orphan(&source) {
-            true => missing(pass.collection()),
-            false => self.failed("write the ledger")(source),
-        };
+        let failed = |source| self.unwritten(pass, source);
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-        for row in rows {
-            rows::bind_document(sqlx::query(SQL), pass.collection(), row)
+        sqlx::query("DELETE FROM lease WHERE collection = ? AND owner = ?")
+            .bind(pass.collection().to_string())
+            .bind(owner.to_owned())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        let done = sqlx::query(lease::OPEN)
+            .bind(pass.collection().to_string())
+            .bind(owner.to_owned())
+            .bind(lease::millis(ttl))
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(Lease { token: done.last_insert_rowid().unsigned_abs(), job })
+    }
+
+    async fn renew_lease(&self, lease: &Lease, ttl: Duration) -> Result<()> {
+        let done = sqlx::query(lease::RENEW)
+            .bind(lease::millis(ttl))
+            .bind(lease::token(lease))
+            .execute(&self.writer)
+            .await
+            .map_err(self.failed("renew a lease"))?;
+        if done.rows_affected() == 0 { Err(lease::ended()) } else { Ok(()) }
+    }
+
+    async fn close_lease(&self, lease: &Lease) -> Result<()> {
+        let done = sqlx::query("DELETE FROM lease WHERE token = ?").bind(lease::token(lease));
+        done.execute(&self.writer).await.map(drop).map_err(self.failed("close a lease"))
+    }
+
+    async fn live_leases(&self, pass: &Pass) -> Result<u64> {
+        sqlx::query(lease::LIVE)
+            .bind(pass.collection().to_string())
+            .try_map(|row| rows::number(&row, "leases"))
+            .fetch_one(&self.readers)
+            .await
+            .map_err(self.failed("read the leases"))
+    }
+
+    async fn claim(
+        &self,
+        pass: &Pass,
+        lease: &Lease,
+        new: &[LedgerRow],
+        documents: &[DocumentId],
+    ) -> Result<Claimed> {
+        pass.must_write()?;
+        let failed = |source| self.unwritten(pass, source);
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        let token = lease::token(lease);
+        let alive = sqlx::query(lease::IS_LIVE).bind(token).fetch_optional(&mut *transaction);
+        if alive.await.map_err(failed)?.is_none() {
+            return Err(lease::ended());
+        }
+        for row in new {
+            rows::bind_document(sqlx::query(INSERT_NEW), pass.collection(), row)
                 .execute(&mut *transaction)
                 .await
                 .map_err(failed)?;
         }
+        let mut claimed = Claimed::default();
+        for document in documents {
+            let id = || (document.to_string(), pass.collection().to_string());
+            let row = sqlx::query("SELECT * FROM document WHERE id = ? AND collection = ?")
+                .bind(id().0)
+                .bind(id().1)
+                .try_map(|row| rows::document(&row))
+                .fetch_optional(&mut *transaction);
+            let Some(row) = row.await.map_err(failed)? else { continue };
+            let changed = sqlx::query(lease::CLAIM)
+                .bind(token)
+                .bind(id().0)
+                .bind(id().1)
+                .bind(token)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+            match changed.rows_affected() {
+                0 => claimed.refused.push(*document),
+                _ => claimed.rows.push(row),
+            }
+        }
+        transaction.commit().await.map_err(failed)?;
+        Ok(claimed)
+    }
+
+    async fn commit(&self, pass: &Pass, lease: &Lease, rows: &[LedgerRow]) -> Result<()> {
+        pass.must_write()?;
+        let failed = |source| self.unwritten(pass, source);
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        for row in rows {
+            let written = rows::bind_document(sqlx::query(REPLACE_CLAIMED), pass.collection(), row)
+                .bind(pass.collection().to_string())
+                .bind(row.uri.clone())
+                .bind(lease::token(lease))
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+            if written.rows_affected() == 0 {
+                return Err(lease::taken_over(&row.uri));
+            }
+        }
         transaction.commit().await.map_err(failed)
     }
 
-    async fn delete_rows(&self, pass: &Pass, documents: &[DocumentId]) -> Result<()> {
+    async fn delete_rows(
+        &self,
+        pass: &Pass,
+        lease: &Lease,
+        documents: &[DocumentId],
+    ) -> Result<()> {
         pass.must_write()?;
-        let failed = |source| self.failed("write the ledger")(source);
+        let failed = |source| self.unwritten(pass, source);
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
         for document in documents {
+            let foreign = sqlx::query(lease::FOREIGN)
+                .bind(document.to_string())
+                .bind(pass.collection().to_string())
+                .bind(lease::token(lease))
+                .try_map(|row| row.try_get::<String, _>("uri"))
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(failed)?;
+            if let Some(uri) = foreign {
+                return Err(lease::taken_over(&uri));
+            }
             sqlx::query("DELETE FROM document WHERE id = ? AND collection = ?")
                 .bind(document.to_string())
                 .bind(pass.collection().to_string())
@@ -247,39 +362,77 @@ impl Metastore for SqliteMetastore {
     async fn rows(
         &self,
         pass: &Pass,
-        prefix: &str,
+        scope: Scope<'_>,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<LedgerRow>> {
-        // A range of the primary key in each case, with both ends; `LIKE` would read the whole
-        // collection and take `%` and `_` for wildcards.
-        let query = match (after.filter(|after| *after >= prefix), after_prefix(prefix)) {
-            (None, None) => {
-                sqlx::query("SELECT * FROM document WHERE collection = ? AND uri >= ? ORDER BY uri LIMIT ?")
-                    .bind(pass.collection().to_string())
-                    .bind(prefix.to_owned())
-            }
-            (None, Some(end)) => sqlx::query(
-                "SELECT * FROM document WHERE collection = ? AND uri >= ? AND uri < ? ORDER BY uri LIMIT ?",
-            )
-            .bind(pass.collection().to_string())
-            .bind(prefix.to_owned())
-            .bind(end),
-            (Some(after), None) => {
-                sqlx::query("SELECT * FROM document WHERE collection = ? AND uri > ? ORDER BY uri LIMIT ?")
-                    .bind(pass.collection().to_string())
-                    .bind(after.to_owned())
-            }
-            (Some(after), Some(end)) => sqlx::query(
-                "SELECT * FROM document WHERE collection = ? AND uri > ? AND uri < ? ORDER BY uri LIMIT ?",
-            )
-            .bind(pass.collection().to_string())
-            .bind(after.to_owned())
-            .bind(end),
-        };
-        query
+        page::query(pass, scope, after)
             .bind(sql_limit(limit))
             .try_map(|row| rows::document(&row))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.failed("read the ledger"))
+    }
+
+    async fn same_content(
+        &self,
+        pass: &Pass,
+        content: &ContentHash,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<LedgerRow>> {
+        const SQL: &str = "SELECT * FROM document
+            WHERE collection = ? AND content = ? AND state = 'indexed' AND uri > ?
+            ORDER BY uri LIMIT ?";
+        sqlx::query(SQL)
+            .bind(pass.collection().to_string())
+            .bind(content.as_str().to_owned())
+            .bind(after.unwrap_or_default().to_owned())
+            .bind(sql_limit(limit))
+            .try_map(|row| rows::document(&row))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.failed("read the ledger"))
+    }
+
+    async fn untold_copies(
+        &self,
+        pass: &Pass,
+        after: Option<&ContentHash>,
+        limit: usize,
+    ) -> Result<Vec<ContentHash>> {
+        // Answered from `document_by_content` alone.
+        const SQL: &str = "SELECT content FROM document
+            WHERE collection = ? AND content > ? AND state = 'indexed'
+            GROUP BY content
+            HAVING SUM(is_copy = 0) <> 1 OR MIN(uri) <> MIN(CASE WHEN is_copy = 0 THEN uri END)
+            ORDER BY content LIMIT ?";
+        sqlx::query(SQL)
+            .bind(pass.collection().to_string())
+            .bind(after.map_or("", ContentHash::as_str).to_owned())
+            .bind(sql_limit(limit))
+            .try_map(|row| Ok(ContentHash::from_stored(row.try_get::<String, _>("content")?)))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.failed("read the ledger"))
+    }
+
+    async fn copies(
+        &self,
+        pass: &Pass,
+        documents: &[DocumentId],
+    ) -> Result<Vec<(DocumentId, String)>> {
+        // The ids come as one JSON text, so that the statement is the same for any number of them.
+        const SQL: &str = "SELECT original.id, copy.uri FROM document AS original
+            JOIN document AS copy ON copy.collection = original.collection
+                AND copy.content = original.content AND copy.state = 'indexed' AND copy.is_copy = 1
+            WHERE original.id IN (SELECT value FROM json_each(?)) AND original.collection = ?
+            ORDER BY original.id, copy.uri";
+        let ids: Vec<String> = documents.iter().map(DocumentId::to_string).collect();
+        sqlx::query(SQL)
+            .bind(serde_json::to_string(&ids).expect("texts always serialise"))
+            .bind(pass.collection().to_string())
+            .try_map(|row| Ok((rows::parsed(&row, "id")?, row.try_get("uri")?)))
             .fetch_all(&self.readers)
             .await
             .map_err(self.failed("read the ledger"))
@@ -329,6 +482,16 @@ impl Metastore for SqliteMetastore {
             .map_err(self.failed("read a job"))
     }
 
+    async fn unfinished_jobs(&self) -> Result<Vec<Job>> {
+        const SQL: &str = "SELECT * FROM job WHERE state NOT IN ('done', 'failed', 'cancelled')
+            ORDER BY created_ms, id";
+        sqlx::query(SQL)
+            .try_map(|row| rows::job(&row))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.failed("read the jobs"))
+    }
+
     async fn jobs(&self, limit: usize) -> Result<Vec<Job>> {
         sqlx::query("SELECT * FROM job ORDER BY created_ms DESC, id DESC LIMIT ?")
             .bind(sql_limit(limit))
@@ -351,10 +514,9 @@ impl Metastore for SqliteMetastore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
     use vellum_core::Retry;
     use vellum_core::access::{Principal, Verb};
-    use vellum_core::testing::metastore::{sample_collection, sample_row};
+    use vellum_core::testing::metastore::{sample_collection, sample_row, store_rows};
 
     #[tokio::test]
     async fn a_full_disk_changes_nothing() {
@@ -367,10 +529,10 @@ mod tests {
         let pass = Pass::grant(&Principal::Owner, &collection.name, Verb::Write).unwrap();
         let row = |i| sample_row(&collection.name, &format!("file:///{i}.txt"));
         let rows: Vec<LedgerRow> = (0..2000).map(row).collect();
-        let error = store.put_rows(&pass, &rows).await.unwrap_err();
+        let error = store_rows(&store, &pass, &rows).await.unwrap_err();
         assert_eq!((error.kind(), error.retry()), (ErrorKind::NoSpace, Retry::Later), "{error}");
         assert_eq!(store.totals(&pass).await.unwrap(), (0, 0), "all or none");
-        store.put_rows(&pass, &rows[..3]).await.unwrap();
+        store_rows(&store, &pass, &rows[..3]).await.unwrap();
     }
 
     #[tokio::test]
@@ -383,34 +545,11 @@ mod tests {
         let row = |i| sample_row(&collection.name, &format!("file:///{i}.txt"));
         let rows: Vec<LedgerRow> = (0..5000).map(row).collect();
         for ms in [1, 3, 10] {
-            let call = store.put_rows(&pass, &rows);
+            let call = store_rows(&store, &pass, &rows);
             tokio::time::timeout(Duration::from_millis(ms), call).await.unwrap_err();
             assert_eq!(store.totals(&pass).await.unwrap(), (0, 0));
         }
-        store.put_rows(&pass, &rows).await.unwrap();
+        store_rows(&store, &pass, &rows).await.unwrap();
         assert_eq!(store.totals(&pass).await.unwrap(), (5000, 5000));
-    }
-
-    #[test]
-    fn ends_of_prefixes() {
-        for (prefix, end) in [
-            ("", None),
-            ("a", Some("b")),
-            ("file:///d/", Some("file:///d0")),
-            ("a\u{10ffff}", Some("b")),
-            ("\u{10ffff}", None),
-            ("\u{d7ff}", Some("\u{e000}")),
-        ] {
-            assert_eq!(after_prefix(prefix).as_deref(), end, "{prefix:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_range_is_a_prefix(prefix in "[a-c/\u{d7ff}\u{10ffff}]{0,3}", text in "[a-c/\u{d7ff}\u{10ffff}]{0,5}") {
-            let end = after_prefix(&prefix);
-            let in_range = text >= prefix && end.is_none_or(|end| text < end);
-            prop_assert_eq!(in_range, text.starts_with(&prefix));
-        }
     }
 }

@@ -15,7 +15,7 @@ use vellum_core::ids::{CollectionName, ContentHash};
 use vellum_core::job::{Job, JobState};
 use vellum_core::ledger::{DocumentState, LedgerRow};
 
-type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
+pub(super) type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
 
 /// Proof for every `expect` below: these types are plain structs with string keys.
 const PLAIN: &str = "plain structs always serialise";
@@ -41,9 +41,10 @@ pub(super) fn collection(row: &SqliteRow) -> sqlx::Result<Collection> {
     })
 }
 
-/// Binds the columns of `document` in the order of the schema.
+/// Binds the columns of `document` in the order of the statements that write it.
 pub(super) fn bind_document(query: Query, name: &CollectionName, row: &LedgerRow) -> Query {
     let (state, reason) = match &row.state {
+        DocumentState::Queued => ("queued", None),
         DocumentState::Indexed => ("indexed", None),
         DocumentState::Rejected(reason) => ("rejected", Some(reason.clone())),
         DocumentState::Failed(reason) => ("failed", Some(reason.clone())),
@@ -64,12 +65,18 @@ pub(super) fn bind_document(query: Query, name: &CollectionName, row: &LedgerRow
         // No object has 2^63 bytes.
         .bind(i64::try_from(row.bytes).unwrap_or(i64::MAX))
         .bind(row.updated_ms)
+        .bind(row.source.clone())
+        .bind(row.job.map(|job| job.to_string()))
+        .bind(i64::from(row.version))
+        .bind(i64::from(row.attempts))
+        .bind(row.is_copy)
 }
 
 /// Reads a row of `document`.
 pub(super) fn document(row: &SqliteRow) -> sqlx::Result<LedgerRow> {
     let reason = || row.try_get::<String, _>("reason");
     let state = match row.try_get("state")? {
+        "queued" => DocumentState::Queued,
         "indexed" => DocumentState::Indexed,
         "rejected" => DocumentState::Rejected(reason()?),
         "failed" => DocumentState::Failed(reason()?),
@@ -90,23 +97,25 @@ pub(super) fn document(row: &SqliteRow) -> sqlx::Result<LedgerRow> {
         pages: number(row, "pages")?,
         bytes: number(row, "bytes")?,
         updated_ms: row.try_get("updated_ms")?,
+        source: row.try_get("source")?,
+        job: optional(row, "job", str::parse)?,
+        version: number(row, "version")?,
+        attempts: number(row, "attempts")?,
+        is_copy: row.try_get("is_copy")?,
+        claim: match row.try_get::<Option<i64>, _>("claim")? {
+            None => None,
+            Some(_) => Some(number(row, "claim")?),
+        },
     })
 }
 
 /// Binds the columns of `job` in the order of the schema.
 pub(super) fn bind_job(query: Query, job: &Job) -> Query {
-    let state = match job.state {
-        JobState::Queued => "queued",
-        JobState::Running => "running",
-        JobState::Done => "done",
-        JobState::Failed => "failed",
-        JobState::Cancelled => "cancelled",
-    };
     query
         .bind(job.id.to_string())
         .bind(job.spec.collection.to_string())
         .bind(to_string(&job.spec).expect(PLAIN))
-        .bind(state)
+        .bind(job.state.as_str())
         .bind(to_string(&job.report).expect(PLAIN))
         .bind(job.error.clone())
         .bind(job.created_ms)
@@ -115,14 +124,8 @@ pub(super) fn bind_job(query: Query, job: &Job) -> Query {
 
 /// Reads a row of `job`.
 pub(super) fn job(row: &SqliteRow) -> sqlx::Result<Job> {
-    let state = match row.try_get("state")? {
-        "queued" => JobState::Queued,
-        "running" => JobState::Running,
-        "done" => JobState::Done,
-        "failed" => JobState::Failed,
-        "cancelled" => JobState::Cancelled,
-        other => return Err(unknown("state", other)),
-    };
+    let state = row.try_get("state")?;
+    let state = JobState::from_name(state).ok_or_else(|| unknown("state", state))?;
     Ok(Job {
         id: parsed(row, "id")?,
         spec: decoded(row, "spec", |json| from_str(json))?,

@@ -14,7 +14,8 @@ use std::path::Path;
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Migration `n` stands at index `n - 1`.
-const MIGRATIONS: &[&str] = &[r"
+const MIGRATIONS: &[&str] = &[
+    r"
     CREATE TABLE collection (
         name        TEXT    NOT NULL PRIMARY KEY,
         settings    TEXT    NOT NULL,             -- JSON, IndexSettings
@@ -55,7 +56,26 @@ const MIGRATIONS: &[&str] = &[r"
     ) STRICT, WITHOUT ROWID;
 
     CREATE INDEX job_by_age ON job (created_ms, id);
-"];
+",
+    r"
+    -- `state` of a document may also be queued; of a job also waiting, paused, interrupted.
+    ALTER TABLE document ADD COLUMN source   TEXT    NOT NULL DEFAULT '';
+    ALTER TABLE document ADD COLUMN job      TEXT;
+    ALTER TABLE document ADD COLUMN version  INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE document ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE document ADD COLUMN is_copy  INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE document ADD COLUMN claim    INTEGER;      -- token of a lease, which may have ended
+
+    CREATE INDEX document_by_content ON document (collection, content, state, uri, is_copy);
+
+    CREATE TABLE lease (
+        token       INTEGER PRIMARY KEY AUTOINCREMENT,     -- never given twice
+        collection  TEXT    NOT NULL REFERENCES collection (name) ON DELETE CASCADE,
+        owner       TEXT    NOT NULL,
+        until_ms    INTEGER NOT NULL                       -- by the clock of the database
+    ) STRICT;
+",
+];
 
 /// Brings the file to the newest schema.
 ///

@@ -3,12 +3,15 @@
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use vellum_backends::SqliteMetastore;
+use vellum_backends::{SqliteEmbeddingCache, SqliteMetastore};
 use vellum_core::access::{Pass, Principal, Verb};
 use vellum_core::ids::CollectionName;
-use vellum_core::ledger::LedgerRow;
-use vellum_core::ports::Metastore;
-use vellum_core::testing::metastore::{metastore_suite, sample_collection, sample_row};
+use vellum_core::ids::TextHash;
+use vellum_core::ledger::{LedgerRow, Scope};
+use vellum_core::ports::{EmbeddingCache, Metastore};
+use vellum_core::testing::embedding_cache::embedding_cache_suite;
+use vellum_core::testing::metastore::{metastore_suite, sample_collection, sample_row, store_rows};
+use vellum_core::vector::Embedding;
 use vellum_core::{ErrorKind, Retry};
 
 fn pass(collection: &str) -> Pass {
@@ -45,7 +48,7 @@ async fn what_was_written_is_there_after_reopening() {
     let store = open(dir.path()).await;
     store.create_collection(&sample_collection("a")).await.unwrap();
     let row = sample_row(pass("a").collection(), "file:///a.txt");
-    store.put_rows(&pass("a"), std::slice::from_ref(&row)).await.unwrap();
+    store_rows(&store, &pass("a"), std::slice::from_ref(&row)).await.unwrap();
     store.close().await;
     assert_eq!(store.check().await.unwrap_err().kind(), ErrorKind::Unavailable);
     let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -53,7 +56,7 @@ async fn what_was_written_is_there_after_reopening() {
 
     let store = open(dir.path()).await;
     assert_eq!(store.collections().await.unwrap(), [sample_collection("a")]);
-    assert_eq!(store.rows(&pass("a"), "", None, 10).await.unwrap(), [row]);
+    assert_eq!(store.rows(&pass("a"), Scope::Prefix(""), None, 10).await.unwrap(), [row]);
 }
 
 #[tokio::test]
@@ -64,7 +67,7 @@ async fn two_processes_see_each_other() {
     let pass = pass("a");
     let rows = many(pass.collection(), 200);
     let (first, second) = rows.split_at(100);
-    let (a, b) = tokio::join!(one.put_rows(&pass, first), two.put_rows(&pass, second));
+    let (a, b) = tokio::join!(store_rows(&one, &pass, first), store_rows(&two, &pass, second));
     a.and(b).unwrap();
     assert_eq!(two.totals(&pass).await.unwrap(), (200, 200));
 }
@@ -91,7 +94,7 @@ async fn a_file_from_a_newer_version_is_left_alone() {
     let before = fs::read(dir.path().join("meta.db")).unwrap();
     let error = SqliteMetastore::open(dir.path().join("meta.db")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooNew);
-    assert!(error.message().ends_with("has schema 7, this vellum knows 1"), "{error}");
+    assert!(error.message().ends_with("has schema 7, this vellum knows 2"), "{error}");
     assert_eq!(error.hint(), Some("upgrade vellum"));
     assert_eq!(fs::read(dir.path().join("meta.db")).unwrap(), before);
 }
@@ -110,14 +113,14 @@ async fn damage_is_named() {
     fs::remove_file(&path).unwrap();
     let store = open(dir.path()).await;
     store.create_collection(&sample_collection("a")).await.unwrap();
-    store.put_rows(&pass("a"), &many(pass("a").collection(), 2000)).await.unwrap();
+    store_rows(&store, &pass("a"), &many(pass("a").collection(), 2000)).await.unwrap();
     store.close().await;
     let mut content = fs::read(&path).unwrap();
     let end = content.len();
     content[end / 4..].fill(0x5a);
     fs::write(&path, content).unwrap();
     let error = match SqliteMetastore::open(&path).await {
-        Ok(store) => store.rows(&pass("a"), "", None, usize::MAX).await.unwrap_err(),
+        Ok(store) => store.rows(&pass("a"), Scope::Prefix(""), None, usize::MAX).await.unwrap_err(),
         Err(error) => error,
     };
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{}", error.full_message());
@@ -128,10 +131,10 @@ async fn values_that_no_version_wrote_are_damage() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
     store.create_collection(&sample_collection("a")).await.unwrap();
-    store.put_rows(&pass("a"), &many(pass("a").collection(), 1)).await.unwrap();
+    store_rows(&store, &pass("a"), &many(pass("a").collection(), 1)).await.unwrap();
     run(dir.path(), "UPDATE document SET state = 'odd'; UPDATE collection SET settings = '{'")
         .await;
-    let row = store.rows(&pass("a"), "", None, 1).await.unwrap_err();
+    let row = store.rows(&pass("a"), Scope::Prefix(""), None, 1).await.unwrap_err();
     assert_eq!(row.kind(), ErrorKind::Corrupt);
     assert!(row.full_message().contains("unknown value `odd`"), "{}", row.full_message());
     assert_eq!(store.collections().await.unwrap_err().kind(), ErrorKind::Corrupt);
@@ -155,14 +158,15 @@ async fn ten_thousand_rows_are_paged_in_order() {
     for name in ["a", "b"] {
         let pass = pass(name);
         for batch in many(pass.collection(), N).chunks(1000) {
-            store.put_rows(&pass, batch).await.unwrap();
+            store_rows(&store, &pass, batch).await.unwrap();
         }
     }
     let started = Instant::now();
     let mut uris: Vec<String> = Vec::new();
     loop {
         let after = uris.last().map(String::as_str);
-        let page = store.rows(&pass("a"), "file:///docs/", after, 100).await.unwrap();
+        let page =
+            store.rows(&pass("a"), Scope::Prefix("file:///docs/"), after, 100).await.unwrap();
         if page.is_empty() {
             break;
         }
@@ -179,4 +183,66 @@ async fn ten_thousand_rows_are_paged_in_order() {
     store.delete_collection(&pass("a")).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     assert_eq!(store.totals(&pass("b")).await.unwrap().0, N as u64);
+}
+
+fn vector(n: usize) -> Embedding {
+    Embedding::normalised(vec![n as f32 + 1.0; 384]).unwrap()
+}
+
+#[tokio::test]
+async fn the_cache_of_embeddings_conforms_and_lasts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cache.db");
+    embedding_cache_suite(&SqliteEmbeddingCache::open(&path, 1 << 20).await.unwrap()).await;
+    let cache = SqliteEmbeddingCache::open(&path, 1 << 20).await.unwrap();
+    let found = cache.get("m", &[TextHash::of("a"), TextHash::of("b")]).await.unwrap();
+    assert!(found.iter().all(Option::is_some), "what was written is there after reopening");
+    drop(cache);
+    fs::write(&path, "no database at all, but long enough to look like one".repeat(99)).unwrap();
+    let cache = SqliteEmbeddingCache::open(&path, 1 << 20).await.unwrap();
+    assert_eq!(cache.get("m", &[TextHash::of("a")]).await.unwrap(), [None], "started over");
+}
+
+#[tokio::test]
+async fn the_cache_of_embeddings_stays_within_its_size() {
+    const MAX_BYTES: u64 = 1 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cache.db");
+    let cache = SqliteEmbeddingCache::open(&path, MAX_BYTES).await.unwrap();
+    let text = |n: usize| TextHash::of(&n.to_string());
+    for batch in 0..100 {
+        let vectors: Vec<_> = (0..32).map(|n| (text(batch * 32 + n), vector(n))).collect();
+        cache.put("m", &vectors).await.unwrap();
+        let newest = cache.get("m", &[text(batch * 32 + 31)]).await.unwrap();
+        assert_eq!(newest, [Some(vector(31))], "the newest stays");
+    }
+    assert_eq!(cache.get("m", &[text(0)]).await.unwrap(), [None], "the oldest is gone");
+    let size = fs::metadata(&path).unwrap().len();
+    assert!((MAX_BYTES / 2..MAX_BYTES * 3 / 2).contains(&size), "{size} bytes");
+}
+
+/// A file that the first schema wrote.
+#[tokio::test]
+async fn an_older_schema_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.create_collection(&sample_collection("a")).await.unwrap();
+    let row = sample_row(pass("a").collection(), "file:///a.txt");
+    store_rows(&store, &pass("a"), std::slice::from_ref(&row)).await.unwrap();
+    store.close().await;
+    run(
+        dir.path(),
+        "DROP INDEX document_by_content; DROP TABLE lease;
+         ALTER TABLE document DROP COLUMN source; ALTER TABLE document DROP COLUMN job;
+         ALTER TABLE document DROP COLUMN version; ALTER TABLE document DROP COLUMN attempts;
+         ALTER TABLE document DROP COLUMN is_copy; ALTER TABLE document DROP COLUMN claim;
+         DELETE FROM schema_version WHERE version = 2",
+    )
+    .await
+    .close()
+    .await;
+    let store = open(dir.path()).await;
+    let rows = store.rows(&pass("a"), Scope::Prefix(""), None, 10).await.unwrap();
+    assert_eq!(rows, [LedgerRow { source: String::new(), job: None, ..row.clone() }]);
+    store_rows(&store, &pass("a"), std::slice::from_ref(&row)).await.unwrap();
 }

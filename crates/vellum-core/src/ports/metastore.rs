@@ -3,10 +3,11 @@
 use crate::access::Pass;
 use crate::collection::{Collection, SparseSettings};
 use crate::error::Result;
-use crate::ids::{CollectionName, DocumentId, JobId};
+use crate::ids::{CollectionName, ContentHash, DocumentId, JobId};
 use crate::job::Job;
-use crate::ledger::LedgerRow;
+use crate::ledger::{Claimed, Lease, LedgerRow, Scope};
 use async_trait::async_trait;
+use std::time::Duration;
 
 /// Stores metadata. Each call is one transaction: on return it is durable, on error nothing changed.
 ///
@@ -36,24 +37,94 @@ pub trait Metastore: Send + Sync {
     /// Removes the collection, its ledger and its jobs; does nothing when there is none.
     async fn delete_collection(&self, pass: &Pass) -> Result<()>;
 
-    /// Inserts or replaces rows, keyed by uri: all or none.
+    /// Opens a lease that ends `ttl` from now, by the clock of the store. Its token is above all before it.
+    ///
+    /// `owner` names the worker across its lives. It runs one job of a collection at a time, so its other leases on the
+    /// collection are those of jobs that died, and end.
     ///
     /// # Errors
     /// `NotFound` when there is no such collection.
-    async fn put_rows(&self, pass: &Pass, rows: &[LedgerRow]) -> Result<()>;
+    async fn open_lease(
+        &self,
+        pass: &Pass,
+        owner: &str,
+        job: JobId,
+        ttl: Duration,
+    ) -> Result<Lease>;
 
-    /// Removes rows; ids without a row are ignored.
-    async fn delete_rows(&self, pass: &Pass, documents: &[DocumentId]) -> Result<()>;
+    /// Lets the lease end `ttl` from now, also when it has ended meanwhile.
+    ///
+    /// # Errors
+    /// `Conflict` when it was closed, or ended by another of its owner.
+    async fn renew_lease(&self, lease: &Lease, ttl: Duration) -> Result<()>;
 
-    /// Returns up to `limit` rows whose uri starts with `prefix` and is above `after`, ascending by the
-    /// bytes of the uri.
+    /// Ends the lease. Claims that bear its token stay as marks; anybody may take them over.
+    async fn close_lease(&self, lease: &Lease) -> Result<()>;
+
+    /// Returns the number of leases on the collection that have not ended.
+    async fn live_leases(&self, pass: &Pass) -> Result<u64>;
+
+    /// Claims `documents`, after adding the rows of `new` whose uris are not in the ledger. Those that a live lease
+    /// other than this one holds stay as they are.
+    ///
+    /// Documents that are not in the ledger are ignored.
+    ///
+    /// # Errors
+    /// `Conflict` when `lease` has ended; `NotFound` when there is no such collection.
+    async fn claim(
+        &self,
+        pass: &Pass,
+        lease: &Lease,
+        new: &[LedgerRow],
+        documents: &[DocumentId],
+    ) -> Result<Claimed>;
+
+    /// Replaces claimed rows, keyed by uri, and lifts their claims: all or none. The `claim` of a row is not looked at.
+    ///
+    /// # Errors
+    /// `Conflict` when one of them is not claimed under this lease: another worker took it over.
+    async fn commit(&self, pass: &Pass, lease: &Lease, rows: &[LedgerRow]) -> Result<()>;
+
+    /// Removes claimed rows: all or none; ids without a row are ignored.
+    ///
+    /// # Errors
+    /// As [`Metastore::commit`].
+    async fn delete_rows(&self, pass: &Pass, lease: &Lease, documents: &[DocumentId])
+    -> Result<()>;
+
+    /// Returns up to `limit` rows of `scope` with a uri above `after`, ascending by the bytes of the uri.
     async fn rows(
         &self,
         pass: &Pass,
-        prefix: &str,
+        scope: Scope<'_>,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<LedgerRow>>;
+
+    /// Returns up to `limit` indexed rows with this content and a uri above `after`, ascending by the bytes of the uri.
+    async fn same_content(
+        &self,
+        pass: &Pass,
+        content: &ContentHash,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<LedgerRow>>;
+
+    /// Returns up to `limit` contents above `after` whose indexed rows, of which there are several or which are all
+    /// copies, are not told apart as they should be: the first by uri is no copy, all others are.
+    async fn untold_copies(
+        &self,
+        pass: &Pass,
+        after: Option<&ContentHash>,
+        limit: usize,
+    ) -> Result<Vec<ContentHash>>;
+
+    /// Returns the uris of the copies of `documents`, with the document that each one is a copy of, ascending.
+    async fn copies(
+        &self,
+        pass: &Pass,
+        documents: &[DocumentId],
+    ) -> Result<Vec<(DocumentId, String)>>;
 
     /// Returns the number of indexed documents and the sum of their chunks.
     async fn totals(&self, pass: &Pass) -> Result<(u64, u64)>;
@@ -71,6 +142,9 @@ pub trait Metastore: Send + Sync {
 
     /// Returns the job; `None` when there is none.
     async fn job(&self, id: JobId) -> Result<Option<Job>>;
+
+    /// Returns the jobs that have not ended, oldest first.
+    async fn unfinished_jobs(&self) -> Result<Vec<Job>>;
 
     /// Returns the newest `limit` jobs by creation time, newest first; ties by id, descending.
     async fn jobs(&self, limit: usize) -> Result<Vec<Job>>;

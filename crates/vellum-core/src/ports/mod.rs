@@ -7,6 +7,7 @@ mod clock;
 mod content;
 mod converter;
 mod embedder;
+mod embedding_cache;
 mod metastore;
 mod object_store;
 mod vector_store;
@@ -15,6 +16,7 @@ pub use clock::Clock;
 pub use content::Content;
 pub use converter::{ConvertInput, Converter, Parts};
 pub use embedder::{Embedder, EmbedderInfo, TextKind};
+pub use embedding_cache::EmbeddingCache;
 pub use metastore::Metastore;
 pub use object_store::{Listed, Listing, ObjectMeta, ObjectStore};
 pub use vector_store::{

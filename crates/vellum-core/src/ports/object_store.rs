@@ -1,7 +1,7 @@
 //! Where documents come from: folders and buckets.
 
 use super::Content;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
@@ -81,6 +81,14 @@ pub trait ObjectStore: Send + Sync {
     /// `NotFound`, `Io`; `Rejected` when it holds more than `limit` bytes; `Conflict` when it changed
     /// while it was read.
     async fn get(&self, uri: &str, limit: u64) -> Result<(ObjectMeta, Content)>;
+
+    /// Returns the uri of the object with this key, decoded, in a bucket; nothing is asked of the bucket.
+    ///
+    /// # Errors
+    /// `Unsupported` where there are no buckets, `Invalid` for a key that no uri can name.
+    fn uri_of(&self, _bucket: &str, _key: &str) -> Result<String> {
+        Err(Error::new(ErrorKind::Unsupported, "this store has no buckets"))
+    }
 
     /// Fails when nothing could be read now.
     async fn check(&self) -> Result<()>;

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod converter;
 pub mod embedder;
+pub mod embedding_cache;
 pub mod metastore;
 pub mod object_store;
 pub mod vector_store;
@@ -12,6 +13,7 @@ pub mod vector_store;
 pub use clock::ManualClock;
 pub use converter::PlainConverter;
 pub use embedder::HashEmbedder;
+pub use embedding_cache::MemoryEmbeddingCache;
 pub use metastore::MemoryMetastore;
 pub use object_store::MemoryObjectStore;
 pub use vector_store::MemoryVectorStore;

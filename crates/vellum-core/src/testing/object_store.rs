@@ -43,6 +43,12 @@ impl MemoryObjectStore {
         state.entries.insert(uri.to_owned(), Entry::Object { bytes: bytes.into(), etag });
     }
 
+    /// Puts an object with a change marker of the caller's choice, as a restored backup has its old one.
+    pub fn put_as(&self, uri: &str, bytes: impl Into<Bytes>, etag: &str) {
+        let entry = Entry::Object { bytes: bytes.into(), etag: etag.to_owned() };
+        self.insert(uri).entries.insert(uri.to_owned(), entry);
+    }
+
     /// Puts an entry at `uri` that is listed but cannot be read; a uri that ends with `/` is a folder.
     pub fn put_unreadable(&self, uri: &str, reason: &str) {
         self.insert(uri).entries.insert(uri.to_owned(), Entry::Unreadable(reason.to_owned()));
@@ -105,6 +111,10 @@ fn decoded(text: &str) -> String {
 
 #[async_trait]
 impl ObjectStore for MemoryObjectStore {
+    fn uri_of(&self, bucket: &str, key: &str) -> Result<String> {
+        Ok(format!("{SCHEME}{bucket}/{key}"))
+    }
+
     async fn resolve(&self, source: &str) -> Result<String> {
         if source.contains("://") && !source.starts_with(SCHEME) {
             return Err(Error::new(ErrorKind::Unsupported, format!("cannot read `{source}`"))

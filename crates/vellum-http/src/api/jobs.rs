@@ -42,8 +42,13 @@ pub(crate) async fn start(
 ) -> Result<Response, Problem> {
     let name: CollectionName = name.parse()?;
     let pass = Pass::grant(&principal, &name, Verb::Write)?;
-    let (id, progress) = jobs::start(&server.app, &pass, &request.source, request.prune).await?;
+    let (id, progress) = jobs::start(&server.app, &pass, &request.as_request()).await?;
     let live = progress.borrow().clone();
+    accepted(&server, id, live)
+}
+
+/// Answers that a job is accepted, and where it is.
+fn accepted(server: &Server, id: JobId, live: Progress) -> Result<Response, Problem> {
     // Ids and base paths are visible ASCII; a base path that is not would match no request.
     let location = HeaderValue::try_from(format!("{}/api/v1/jobs/{id}", server.base_path))
         .unwrap_or(HeaderValue::from_static(""));
@@ -130,7 +135,7 @@ pub(crate) async fn show(
     Ok(axum::Json(live(&server, job)))
 }
 
-/// Asks a job to end; what it committed stays. Does nothing when it has ended.
+/// Asks a job to end for good; what it committed stays. Does nothing when it has ended.
 #[utoipa::path(
     post, path = "/api/v1/jobs/{id}/cancel", tag = "jobs", params(("id" = String, Path)),
     responses((status = 202, body = Job), (status = "default", body = Problem))
@@ -146,8 +151,41 @@ pub(crate) async fn cancel(
     Ok((StatusCode::ACCEPTED, axum::Json(live(&server, job))))
 }
 
+/// Asks a job to stop until it is resumed; what it committed stays.
+#[utoipa::path(
+    post, path = "/api/v1/jobs/{id}/pause", tag = "jobs", params(("id" = String, Path)),
+    responses((status = 202, body = Job), (status = "default", body = Problem))
+)]
+pub(crate) async fn pause(
+    State(server): State<Arc<Server>>,
+    Caller(principal): Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, axum::Json<Job>), Problem> {
+    let job = granted(&server, &principal, id.parse()?, Verb::Write).await?;
+    jobs::pause(&server.app, job.id).await?;
+    let job = jobs::get(&server.app, job.id).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(live(&server, job))))
+}
+
+/// Lets a job go on that was paused, interrupted or cancelled, or that failed, or in which documents failed.
+#[utoipa::path(
+    post, path = "/api/v1/jobs/{id}/resume", tag = "jobs", params(("id" = String, Path)),
+    responses((status = 202, body = Job), (status = "default", body = Problem))
+)]
+pub(crate) async fn resume(
+    State(server): State<Arc<Server>>,
+    Caller(principal): Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let job = granted(&server, &principal, id.parse()?, Verb::Write).await?;
+    let pass = Pass::grant(&principal, &job.spec.collection, Verb::Write)?;
+    let (id, progress) = jobs::resume(&server.app, &pass, job.id).await?;
+    let live = progress.borrow().clone();
+    accepted(&server, id, live)
+}
+
 /// Streams a job's progress: events `progress`, at most five a second, then `done` with the job as it
-/// ended, and the stream ends.
+/// stopped, and the stream ends.
 #[utoipa::path(
     get, path = "/api/v1/jobs/{id}/events", tag = "jobs", params(("id" = String, Path)),
     responses(
@@ -165,7 +203,7 @@ pub(crate) async fn events(
     let watched = jobs::watch(&server.app, id);
     let job = granted(&server, &principal, id, Verb::Read).await?;
     let Some(progress) = watched else {
-        let name = if job.state.is_final() { "done" } else { "progress" };
+        let name = if job.state.is_active() { "progress" } else { "done" };
         let only = event(name, &Job::from(job));
         return Ok(respond(stream::once(future::ready(only))));
     };
@@ -177,7 +215,7 @@ pub(crate) async fn events(
     Ok(respond(events.take_until(server.closed())))
 }
 
-/// Returns the present state at once, then each newest state, slowed down, up to the final one.
+/// Returns the present state at once, then each newest state, slowed down, up to the one in which the job stops.
 fn job_events(progress: watch::Receiver<Progress>) -> impl Stream<Item = Event> + Send {
     stream::unfold(Some((progress, false)), |state| async {
         let (mut progress, started) = state?;
@@ -187,9 +225,9 @@ fn job_events(progress: watch::Receiver<Progress>) -> impl Stream<Item = Event> 
             let _ = progress.changed().await;
         }
         let live = progress.borrow_and_update().clone();
-        let is_final = live.job.state.is_final();
-        let name = if is_final { "done" } else { "progress" };
-        let next = (!is_final && progress.has_changed().is_ok()).then_some((progress, true));
+        let is_active = live.job.state.is_active();
+        let name = if is_active { "progress" } else { "done" };
+        let next = (is_active && progress.has_changed().is_ok()).then_some((progress, true));
         Some((event(name, &Job::from(live)), next))
     })
 }

@@ -179,6 +179,7 @@ mod tests {
         let citation = |n| Citation {
             n,
             source: "a.pdf".into(),
+            also: Vec::new(),
             uri: "mem:///a.pdf".into(),
             page: (n == 1).then_some(3),
             page_kind: "page".into(),

@@ -65,7 +65,8 @@ async fn render(server: &Server, principal: &Principal, query: JobsQuery) -> Res
 fn view(job: Job) -> JobView {
     let counts = &job.report;
     let refused = || counts.rejected.iter().chain(&counts.failed);
-    let settled = counts.added + counts.updated + counts.unchanged + refused().count() as u64;
+    let n_refused = refused().count() as u64 + counts.unnamed;
+    let settled = counts.added + counts.updated + counts.unchanged + n_refused;
     let refusals: Vec<(String, String)> =
         refused().take(N_REFUSALS).map(|it| (display_name(&it.uri), it.reason.clone())).collect();
     JobView {

@@ -73,6 +73,9 @@ pub struct Citation {
     pub source: String,
     /// Uri of the document.
     pub uri: String,
+    /// Uris of other documents with the same content, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// 1-based page; null where the format has none.
     pub page: Option<u32>,
     /// What a page is in this format: `page`, `slide` or `sheet`.
@@ -124,6 +127,7 @@ impl From<rag::Citation> for Citation {
             n: citation.n,
             source: citation.source,
             uri: citation.uri,
+            also: citation.also,
             page: citation.page,
             page_kind: citation.format.page_noun().to_owned(),
             boxes: citation.boxes.into_iter().map(Into::into).collect(),

@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vellum_core::document::{self, Format};
-use vellum_core::ids::{CollectionName, DocumentId};
+use vellum_core::ids::{CollectionName, DocumentId, JobId};
 use vellum_core::ledger::{self, LedgerRow};
 
 /// A page of a collection's documents.
@@ -37,6 +37,19 @@ pub struct Document {
     pub state: DocumentState,
     /// Why it is not indexed; null when it is.
     pub reason: Option<String>,
+    /// Whether the same content is stored under a lesser uri, which holds the chunks.
+    #[serde(default)]
+    pub is_copy: bool,
+    /// How many contents were indexed under this uri.
+    #[serde(default)]
+    pub version: u32,
+    /// Tries since it was last indexed or rejected.
+    #[serde(default)]
+    pub attempts: u32,
+    /// The job that wrote its state.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub job: Option<JobId>,
     /// Stored chunks.
     pub chunks: u32,
     /// Pages; 0 where the format has none.
@@ -87,6 +100,8 @@ pub struct PageBoxes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DocumentState {
+    /// Listed, and not yet come to an end.
+    Queued,
     /// All its chunks are stored.
     Indexed,
     /// It cannot be read as it is.
@@ -99,6 +114,7 @@ impl DocumentState {
     /// Returns the lowercase name.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Queued => "queued",
             Self::Indexed => "indexed",
             Self::Rejected => "rejected",
             Self::Failed => "failed",
@@ -110,6 +126,7 @@ impl Document {
     /// Returns the document of a ledger row.
     pub fn new(collection: &CollectionName, row: LedgerRow) -> Self {
         let (state, reason) = match row.state {
+            ledger::DocumentState::Queued => (DocumentState::Queued, None),
             ledger::DocumentState::Indexed => (DocumentState::Indexed, None),
             ledger::DocumentState::Rejected(reason) => (DocumentState::Rejected, Some(reason)),
             ledger::DocumentState::Failed(reason) => (DocumentState::Failed, Some(reason)),
@@ -123,6 +140,10 @@ impl Document {
             format: row.format.map(Format::as_str).map(str::to_owned),
             state,
             reason,
+            is_copy: row.is_copy,
+            version: row.version,
+            attempts: row.attempts,
+            job: row.job,
             chunks: row.chunks,
             pages: row.pages,
             page_kind: row.format.map_or("page", Format::page_noun).to_owned(),

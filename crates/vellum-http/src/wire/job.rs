@@ -15,6 +15,16 @@ pub struct JobRequest {
     /// Whether removals are followed even when most documents are suddenly gone.
     #[serde(default)]
     pub prune: bool,
+    /// Whether documents are tried again that were rejected as they are.
+    #[serde(default)]
+    pub rejected: bool,
+}
+
+impl JobRequest {
+    /// Returns what is asked of the product.
+    pub fn as_request(&self) -> jobs::Request<'_> {
+        jobs::Request { source: &self.source, prune: self.prune, rejected: self.rejected }
+    }
 }
 
 /// The newest jobs.
@@ -39,9 +49,11 @@ pub struct Job {
     pub source: String,
     /// Whether all removals are followed.
     pub prune: bool,
+    /// Whether rejected documents are tried again.
+    pub rejected: bool,
     /// Committed work so far; final once the state is.
     pub report: Counts,
-    /// Why it failed; null unless it did.
+    /// Why it failed, or what it waits for; else null.
     pub error: Option<String>,
     /// Creation time, milliseconds since the Unix epoch.
     pub created_ms: i64,
@@ -59,6 +71,12 @@ pub enum JobState {
     Queued,
     /// At work.
     Running,
+    /// Stopped by a cause that may pass; goes on by itself.
+    Waiting,
+    /// Stopped by its caller until it is resumed.
+    Paused,
+    /// Its process ended before it did; goes on when the same is ingested again, or when it is resumed.
+    Interrupted,
     /// Ended; the report tells what became of each document.
     Done,
     /// Ended before its end. Committed documents stay.
@@ -73,15 +91,23 @@ impl JobState {
         match self {
             Self::Queued => "queued",
             Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Paused => "paused",
+            Self::Interrupted => "interrupted",
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
         }
     }
 
-    /// Returns whether nothing more will happen.
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    /// Returns whether a process is at it, or will be by itself.
+    pub const fn is_active(self) -> bool {
+        matches!(self, Self::Queued | Self::Running | Self::Waiting)
+    }
+
+    /// Returns whether it can be resumed.
+    pub const fn is_resumable(self) -> bool {
+        matches!(self, Self::Paused | Self::Interrupted | Self::Failed | Self::Cancelled)
     }
 }
 
@@ -94,6 +120,10 @@ pub struct Progress {
     pub listing_done: bool,
     /// Documents that have come to an end.
     pub settled: u64,
+    /// Bytes of the documents that need work, as listed so far.
+    pub planned_bytes: u64,
+    /// Bytes of those that have come to an end.
+    pub finished_bytes: u64,
     /// Chunks per second since the first chunk.
     pub chunks_per_s: f64,
     /// Estimated seconds left; null before it can be told.
@@ -119,6 +149,9 @@ pub struct Counts {
     pub rejected: Vec<Refusal>,
     /// Documents that may succeed when tried again.
     pub failed: Vec<Refusal>,
+    /// Rejected and failed documents beyond the first 10,000 of each, which are not named; left out when 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unnamed: u64,
     /// Notes for the user: skipped links, removals held back.
     pub warnings: Vec<String>,
     /// Chunks written.
@@ -127,6 +160,10 @@ pub struct Counts {
     pub embedded: u64,
     /// Pages read.
     pub pages: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A document that was not indexed, and why.
@@ -159,15 +196,18 @@ impl IngestReport {
 
 impl From<job::Report> for Counts {
     fn from(report: job::Report) -> Self {
-        let refusals = |refusals: Vec<job::Refusal>| {
-            refusals.into_iter().map(|it| Refusal { uri: it.uri, reason: it.reason }).collect()
+        let refusals = |refusals: job::Refusals| -> Vec<Refusal> {
+            let named = refusals.named.into_iter();
+            named.map(|it| Refusal { uri: it.uri, reason: it.reason }).collect()
         };
+        let unnamed = |it: &job::Refusals| it.count - it.named.len() as u64;
         Self {
             listed: report.listed,
             added: report.added,
             updated: report.updated,
             unchanged: report.unchanged,
             removed: report.removed,
+            unnamed: unnamed(&report.rejected) + unnamed(&report.failed),
             rejected: refusals(report.rejected),
             failed: refusals(report.failed),
             warnings: report.warnings,
@@ -183,6 +223,9 @@ impl From<job::JobState> for JobState {
         match state {
             job::JobState::Queued => Self::Queued,
             job::JobState::Running => Self::Running,
+            job::JobState::Waiting => Self::Waiting,
+            job::JobState::Paused => Self::Paused,
+            job::JobState::Interrupted => Self::Interrupted,
             job::JobState::Done => Self::Done,
             job::JobState::Failed => Self::Failed,
             job::JobState::Cancelled => Self::Cancelled,
@@ -198,6 +241,7 @@ impl From<job::Job> for Job {
             collection: job.spec.collection,
             source: job.spec.source,
             prune: job.spec.prune,
+            rejected: job.spec.rejected,
             report: job.report.into(),
             error: job.error,
             created_ms: job.created_ms,
@@ -213,11 +257,13 @@ impl From<jobs::Progress> for Job {
             listed: live.listed,
             listing_done: live.listing_done,
             settled: live.job.report.settled(),
+            planned_bytes: live.planned_bytes,
+            finished_bytes: live.finished_bytes,
             chunks_per_s: live.chunks_per_s,
             remaining_s: live.remaining.map(|left| left.as_secs_f64()),
             current: live.current,
         };
-        let is_final = live.job.state.is_final();
-        Self { progress: (!is_final).then_some(progress), ..live.job.into() }
+        let is_active = live.job.state.is_active();
+        Self { progress: is_active.then_some(progress), ..live.job.into() }
     }
 }

@@ -157,6 +157,9 @@ pub struct Hit {
     pub source: String,
     /// Uri of the document.
     pub uri: String,
+    /// Uris of other documents with the same content, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// 1-based page on which the chunk begins; null where the format has none.
     pub page: Option<u32>,
     /// What a page is in this format: `page`, `slide` or `sheet`.
@@ -211,6 +214,7 @@ impl From<rag::Hit> for Hit {
             start,
             end,
             source: chunk.source,
+            also: hit.also,
             uri: chunk.uri,
             text: chunk.text,
         }

@@ -194,7 +194,7 @@ GET /api/v1/jobs/00000000-0000-0000-0000-000000000000 -> 404 not_found: job `000
 GET /api/v1/jobs/00000000-0000-0000-0000-000000000000/events -> 404 not_found: job `00000000-0000-0000-0000-000000000000` does not exist
 POST /api/v1/jobs/00000000-0000-0000-0000-000000000000/cancel -> 404 not_found: job `00000000-0000-0000-0000-000000000000` does not exist
 POST /api/v1/collections/default/jobs -> 404 not_found: `no/such` does not exist (check the spelling of the source)
-POST /api/v1/collections/default/jobs -> 400 invalid: the body is not what this route takes: unknown field `force`, expected `source` or `prune` at line 1 column 24
+POST /api/v1/collections/default/jobs -> 400 invalid: the body is not what this route takes: unknown field `force`, expected one of `source`, `prune`, `rejected` at line 1 column 24
 "##);
 }
 

@@ -1,6 +1,6 @@
 //! The server without a socket, on the in-memory peers of the ports.
 //!
-//! [`api`]: every route as data; [`gate`]: who may call; [`stream`]: server-sent events; [`pages`]: the
+//! [`api`]: every route as data; [`events`]: what buckets tell; [`gate`]: who may call; [`stream`]: server-sent events; [`pages`]: the
 //! console; [`limits`]: what happens under load and on a panic; [`contract`]: the OpenAPI snapshot and
 //! the JSON names that clients rely on.
 
@@ -8,6 +8,7 @@
 
 mod api;
 mod contract;
+mod events;
 mod gate;
 mod limits;
 mod pages;

@@ -4,13 +4,14 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use vellum_core::access::Pass;
 use vellum_core::chunk::Chunk;
 use vellum_core::collection::{Collection, SparseSettings};
 use vellum_core::filter::Filter;
-use vellum_core::ids::{ChunkId, CollectionName, DocumentId, JobId};
+use vellum_core::ids::{ChunkId, CollectionName, ContentHash, DocumentId, JobId};
 use vellum_core::job::Job;
-use vellum_core::ledger::LedgerRow;
+use vellum_core::ledger::{Claimed, Lease, LedgerRow, Scope};
 use vellum_core::ports::{
     Content, ConvertInput, Converter, Embedder, EmbedderInfo, Leg, Listing, Metastore, ObjectMeta,
     ObjectStore, Parts, Point, ScoredId, StoreSpec, StoredChunk, TextKind, VectorStore,
@@ -48,6 +49,8 @@ impl Spy {
             embedder: self.clone(),
             vectors: self.clone(),
             metastore: self.clone(),
+            embeddings: None,
+            worker: "test".to_owned(),
             clock: Arc::new(ManualClock::default()),
             settings: Settings::default(),
             jobs: Jobs::default(),
@@ -173,13 +176,63 @@ impl Metastore for Spy {
     async fn delete_collection(&self, _: &Pass) -> Result<()> {
         self.seen()
     }
-    async fn put_rows(&self, _: &Pass, _: &[LedgerRow]) -> Result<()> {
+    async fn open_lease(&self, _: &Pass, _: &str, _: JobId, _: Duration) -> Result<Lease> {
         self.seen()
     }
-    async fn delete_rows(&self, _: &Pass, _: &[DocumentId]) -> Result<()> {
+    async fn renew_lease(&self, _: &Lease, _: Duration) -> Result<()> {
         self.seen()
     }
-    async fn rows(&self, _: &Pass, _: &str, _: Option<&str>, _: usize) -> Result<Vec<LedgerRow>> {
+    async fn close_lease(&self, _: &Lease) -> Result<()> {
+        self.seen()
+    }
+    async fn live_leases(&self, _: &Pass) -> Result<u64> {
+        self.seen()
+    }
+    async fn claim(
+        &self,
+        _: &Pass,
+        _: &Lease,
+        _: &[LedgerRow],
+        _: &[DocumentId],
+    ) -> Result<Claimed> {
+        self.seen()
+    }
+    async fn commit(&self, _: &Pass, _: &Lease, _: &[LedgerRow]) -> Result<()> {
+        self.seen()
+    }
+    async fn delete_rows(&self, _: &Pass, _: &Lease, _: &[DocumentId]) -> Result<()> {
+        self.seen()
+    }
+    async fn rows(
+        &self,
+        _: &Pass,
+        _: Scope<'_>,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<Vec<LedgerRow>> {
+        self.seen()
+    }
+    async fn same_content(
+        &self,
+        _: &Pass,
+        _: &ContentHash,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<Vec<LedgerRow>> {
+        self.seen()
+    }
+    async fn untold_copies(
+        &self,
+        _: &Pass,
+        _: Option<&ContentHash>,
+        _: usize,
+    ) -> Result<Vec<ContentHash>> {
+        self.seen()
+    }
+    async fn copies(&self, _: &Pass, _: &[DocumentId]) -> Result<Vec<(DocumentId, String)>> {
+        self.seen()
+    }
+    async fn unfinished_jobs(&self) -> Result<Vec<Job>> {
         self.seen()
     }
     async fn totals(&self, _: &Pass) -> Result<(u64, u64)> {

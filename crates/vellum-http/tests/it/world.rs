@@ -53,6 +53,8 @@ pub(crate) fn app(objects: Arc<MemoryObjectStore>) -> App {
         embedder: Arc::new(HashEmbedder::new(24)),
         vectors: Arc::new(MemoryVectorStore::default()),
         metastore: Arc::new(MemoryMetastore::default()),
+        embeddings: None,
+        worker: "test".to_owned(),
         clock: Arc::new(ManualClock::default()),
         settings: Settings::default(),
         jobs: Jobs::default(),
@@ -97,7 +99,8 @@ impl World {
     pub(crate) async fn ingest(&self, collection: &str, source: &str) {
         let name = collection.parse().unwrap();
         let pass = Pass::grant(&Principal::Owner, &name, Verb::Write).unwrap();
-        let (_, mut progress) = jobs::start(&self.app, &pass, source, false).await.unwrap();
+        let (_, mut progress) =
+            jobs::start(&self.app, &pass, &jobs::Request::of(source)).await.unwrap();
         let ended = progress.wait_for(|progress| progress.job.state.is_final()).await.unwrap();
         assert_eq!(ended.job.error, None);
     }

@@ -72,13 +72,13 @@ pub struct AnswerScores {
 /// # Errors
 /// What the job failed with.
 pub async fn ingest(app: &Arc<App>, pass: &Pass) -> Result<()> {
-    let (_, mut watcher) = jobs::start(app, pass, SOURCE, false).await?;
+    let (_, mut watcher) = jobs::start(app, pass, &jobs::Request::of(SOURCE)).await?;
     let ended = watcher
         .wait_for(|progress| progress.job.state.is_final())
         .await
         .map_err(|_| Error::new(ErrorKind::Internal, "the job ended without a word"))?;
     let job = &ended.job;
-    let refused = job.report.rejected.first().or(job.report.failed.first());
+    let refused = job.report.rejected.named.first().or(job.report.failed.named.first());
     match (job.state, refused) {
         (JobState::Done, None) => Ok(()),
         (_, Some(refusal)) => {

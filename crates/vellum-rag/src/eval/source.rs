@@ -21,7 +21,9 @@ impl DatasetObjects {
     /// Returns the corpus of `dataset` as objects.
     pub fn new(dataset: &Dataset) -> Arc<Self> {
         let objects = dataset.corpus.iter().map(|(id, document)| {
-            let bytes = serde_json::to_vec(document).expect("plain structs always serialise");
+            // With its id, so that documents of equal text stay two, as the judgements have them.
+            let bytes =
+                serde_json::to_vec(&(id, document)).expect("plain structs always serialise");
             let uri = format!("{SOURCE}{}", hex(id));
             let size = bytes.len() as u64;
             let meta =
@@ -72,7 +74,8 @@ impl Converter for DatasetConverter {
     fn parts(&self, input: ConvertInput) -> Parts {
         let bytes = input.content.to_bytes().map_err(|error| Error::io("read a document", error));
         let document = bytes.and_then(|bytes| {
-            serde_json::from_slice::<Document>(&bytes).map_err(|error| {
+            let read = serde_json::from_slice::<(String, Document)>(&bytes);
+            read.map(|(_, document)| document).map_err(|error| {
                 Error::new(ErrorKind::Rejected, "not a document of a dataset").with_source(error)
             })
         });

@@ -1,35 +1,54 @@
-//! Second stage: one document from bytes to stored chunks.
+//! Third stage: one document from bytes to stored chunks.
 
-use super::planner::Work;
+use super::claim::{Work, must_hold};
+use super::copies::original_of;
 use super::{PERMIT_BYTES, Run};
 use crate::bm25::{self, Analyser};
 use crate::search::analyser_language;
 use crate::split::{self, Origin, Place};
 use futures::StreamExt;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use vellum_core::chunk::Chunk;
 use vellum_core::document::{Document, PAGES_WITHOUT_TEXT};
-use vellum_core::ids::{ChunkId, ContentHash, DocumentId};
+use vellum_core::filter::{Field, Filter};
+use vellum_core::ids::{ChunkId, ContentHash, TextHash};
 use vellum_core::ledger::{DocumentState, LedgerRow};
 use vellum_core::ports::{Content, ConvertInput, ObjectMeta, Point, TextKind};
-use vellum_core::vector::SparseVector;
-use vellum_core::{Error, ErrorKind, Result};
+use vellum_core::vector::{Embedding, SparseVector};
+use vellum_core::{Error, ErrorKind, Result, Retry};
 
 /// Warnings of a job that are kept; more of one kind tell nothing new.
-const MAX_WARNINGS: usize = 100;
+pub(super) const MAX_WARNINGS: usize = 100;
 /// Chunks that are embedded and written together.
 const BATCH: usize = 32;
+/// Chunk ids that are read at a time when a document is withdrawn.
+const SCAN_PAGE: usize = 512;
 /// Mean chunk length that is assumed until the collection's own is settled, in terms.
 const PROVISIONAL_AVG_LEN: f32 = 120.0;
+/// Documents in a row that fail because something does not answer, after which the job waits for it.
+const MAX_OUTAGES: u32 = 5;
 
 /// What became of a document, to be committed.
 pub(super) struct Outcome {
     pub(super) row: LedgerRow,
     pub(super) change: Change,
-    /// Chunks written in this job.
+    /// Whether chunks were written or deleted.
+    pub(super) wrote: bool,
+    /// Chunks written.
     pub(super) chunks: u64,
-    /// Pages read in this job.
+    /// Texts embedded; less than the chunks where vectors were known.
+    pub(super) embedded: u64,
+    /// Pages read.
     pub(super) pages: u64,
+}
+
+impl Outcome {
+    /// Returns the outcome for a row as it will stand, of which nothing was read or written.
+    pub(super) fn of(row: LedgerRow, change: Change) -> Self {
+        Self { row, change, wrote: false, chunks: 0, embedded: 0, pages: 0 }
+    }
 }
 
 /// How the document counts in the report, besides rejected and failed.
@@ -44,12 +63,12 @@ pub(super) enum Change {
 /// Works on one document.
 ///
 /// # Errors
-/// Only failures that concern every document: of the vector store or the embedder.
+/// Only failures that concern every document: of the vector store, the embedder, or the lease.
 pub(super) async fn process(run: &Run<'_>, work: Work) -> Result<Outcome> {
     let name = work.object.name.clone();
     let size = work.object.size;
     run.progress.send_modify(|progress| progress.current.push(name.clone()));
-    let outcome = process_inner(run, work).await;
+    let outcome = in_time(run, work, Shortcuts::Taken).await;
     run.pace().finished_bytes += size;
     run.progress.send_modify(|progress| {
         if let Some(at) = progress.current.iter().position(|current| *current == name) {
@@ -59,50 +78,130 @@ pub(super) async fn process(run: &Run<'_>, work: Work) -> Result<Outcome> {
     outcome
 }
 
-async fn process_inner(run: &Run<'_>, work: Work) -> Result<Outcome> {
-    let Work { object, row } = work;
-    let mut outcome = Outcome {
-        row: new_row(run, &object, row.as_ref()),
-        change: if row.is_some() { Change::Updated } else { Change::Added },
-        chunks: 0,
-        pages: 0,
-    };
+/// Reads and stores one document, whatever is known of it.
+///
+/// # Errors
+/// As [`process`].
+pub(super) async fn index(run: &Run<'_>, work: Work) -> Result<Outcome> {
+    in_time(run, work, Shortcuts::Left).await
+}
+
+/// Whether content that is stored already spares the rest of the work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shortcuts {
+    Taken,
+    Left,
+}
+
+/// Works on a document until its deadline.
+async fn in_time(run: &Run<'_>, work: Work, shortcuts: Shortcuts) -> Result<Outcome> {
+    let limit = run.app.settings.ingest.document_timeout;
+    let row = new_row(run, &work);
+    let mut written = Written::default();
+    let outcome =
+        tokio::time::timeout(limit, stages(run, work, row.clone(), shortcuts, &mut written)).await;
+    match outcome {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let message = format!("it took longer than {} s", limit.as_secs());
+            let error = Error::new(ErrorKind::Timeout, message)
+                .with_hint("`ingest.document_timeout_s` is the limit")
+                .with_retry(Retry::Never);
+            refuse(run, row, &written, &error).await
+        }
+    }
+}
+
+/// What has been written of a document so far.
+#[derive(Default)]
+struct Written {
+    ids: Vec<ChunkId>,
+    embedded: u64,
+    pages: u64,
+}
+
+async fn stages(
+    run: &Run<'_>,
+    work: Work,
+    mut row: LedgerRow,
+    shortcuts: Shortcuts,
+    written: &mut Written,
+) -> Result<Outcome> {
+    let shortcuts = if work.is_unfinished() { Shortcuts::Left } else { shortcuts };
+    let before = work.row;
     // Held while the source's bytes are in memory.
-    let mut permit = run.memory.acquire_many(permits(run, object.size)).await;
-    let (object, content) = match run.app.objects.get(&object.uri, max_bytes(run)).await {
+    let mut permit = run.memory.acquire_many(permits(run, work.object.size)).await;
+    let (object, content) = match run.app.objects.get(&work.object.uri, max_bytes(run)).await {
         Ok(read) => read,
-        Err(error) => return refuse(run, outcome, &error).await,
+        Err(error) => return refuse(run, row, written, &error).await,
     };
     if let Content::Spooled { .. } = content {
         permit = run.memory.acquire_many(0).await;
     }
     let hash = match hash_of(content.clone()).await {
         Ok(hash) => hash,
-        Err(error) => return refuse(run, outcome, &error).await,
+        Err(error) => return refuse(run, row, written, &error).await,
     };
-    outcome.row.etag = object.etag.clone();
-    outcome.row.bytes = object.size;
-    if let Some(row) = &row
-        && row.content.as_ref() == Some(&hash)
-        && row.settings == run.settings
-        && row.state == DocumentState::Indexed
-    {
-        outcome.change = Change::Touched;
-        outcome.row = LedgerRow { etag: object.etag, ..row.clone() };
-        return Ok(outcome);
+    row.etag = object.etag.clone();
+    row.bytes = object.size;
+    let same = before.content.as_ref() == Some(&hash) && before.settings == run.settings;
+    if shortcuts == Shortcuts::Taken && same && before.state == DocumentState::Indexed {
+        let row = LedgerRow { etag: object.etag, claim: None, source: row.source, ..before };
+        return Ok(Outcome::of(row, Change::Touched));
     }
-    outcome.row.content = Some(hash);
-    let stored = store_parts(run, &object, content, &mut outcome).await?;
+    let change = if before.version == 0 { Change::Added } else { Change::Updated };
+    row.version = if same { before.version.max(1) } else { before.version + 1 };
+    row.content = Some(hash);
+    if shortcuts == Shortcuts::Taken
+        && let Some(hash) = &row.content
+        && let Some(original) = original_of(run, hash, &row.uri).await?
+    {
+        return Ok(Outcome { change, ..copy(run, row, &original, &before).await? });
+    }
+    let stored = store_parts(run, &object, content, &mut row, written).await?;
     drop(permit);
     let error = match stored {
-        Ok(()) if outcome.chunks > 0 => {
-            outcome.row.state = DocumentState::Indexed;
-            return Ok(outcome);
+        Ok(()) if !written.ids.is_empty() => {
+            run.outages.store(0, Ordering::Relaxed);
+            row.state = DocumentState::Indexed;
+            row.attempts = 0;
+            return Ok(Outcome {
+                wrote: true,
+                chunks: written.ids.len() as u64,
+                embedded: written.embedded,
+                pages: written.pages,
+                ..Outcome::of(row, change)
+            });
         }
         Ok(()) => Error::new(ErrorKind::Rejected, "the document has no text"),
         Err(error) => error,
     };
-    refuse(run, outcome, &error).await
+    refuse(run, row, written, &error).await
+}
+
+/// Ends a document whose content is stored under another uri.
+async fn copy(
+    run: &Run<'_>,
+    row: LedgerRow,
+    original: &LedgerRow,
+    before: &LedgerRow,
+) -> Result<Outcome> {
+    let had_chunks = before.version > 0 && !before.is_copy;
+    if had_chunks {
+        must_hold(run)?;
+        run.app.vectors.delete_document(run.pass, row.document, &[]).await?;
+    }
+    let row = LedgerRow {
+        state: DocumentState::Indexed,
+        format: original.format,
+        title: original.title.clone(),
+        pages: original.pages,
+        chunks: 0,
+        attempts: 0,
+        is_copy: true,
+        ..row
+    };
+    Ok(Outcome { wrote: had_chunks, ..Outcome::of(row, Change::Updated) })
 }
 
 /// Converts, splits, embeds and writes the document part by part, then deletes what an older version left.
@@ -112,34 +211,37 @@ async fn store_parts(
     run: &Run<'_>,
     object: &ObjectMeta,
     content: Content,
-    outcome: &mut Outcome,
+    row: &mut LedgerRow,
+    written: &mut Written,
 ) -> Result<Result<()>> {
     let mut parts = run.app.converter.parts(ConvertInput { name: object.name.clone(), content });
     let mut place = Place::default();
-    let mut kept: Vec<ChunkId> = Vec::new();
     while let Some(part) = parts.next().await {
         let part = match part {
             Ok(part) => part,
             Err(error) => return Ok(Err(error)),
         };
-        if kept.is_empty() {
-            outcome.row.format = Some(part.format);
-            outcome.row.title.clone_from(&part.title);
+        if written.ids.is_empty() {
+            row.format = Some(part.format);
+            row.title.clone_from(&part.title);
         }
         if let Some(pages) = part.metadata.get(PAGES_WITHOUT_TEXT) {
             warn_of_scans(run, object, pages);
         }
-        outcome.pages += part.pages().count() as u64;
-        outcome.row.pages = outcome.pages as u32;
+        written.pages += part.pages().count() as u64;
+        row.pages = written.pages as u32;
         let chunks;
-        (chunks, place) = split_part(run, part, place, object, &outcome.row).await?;
-        store(run, &chunks).await?;
-        outcome.chunks += chunks.len() as u64;
-        kept.extend(chunks.iter().map(|chunk| chunk.id));
+        (chunks, place) = split_part(run, part, place, object, row).await?;
+        for batch in chunks.chunks(BATCH) {
+            // Named before they are written: a deadline may fall in between.
+            written.ids.extend(batch.iter().map(|chunk| chunk.id));
+            written.embedded += store(run, batch).await?;
+        }
     }
-    outcome.row.chunks = place.chunks;
-    if !run.store_was_empty {
-        run.app.vectors.delete_document(run.pass, outcome.row.document, &kept).await?;
+    row.chunks = place.chunks;
+    if !run.store_was_empty && !written.ids.is_empty() {
+        must_hold(run)?;
+        run.app.vectors.delete_document(run.pass, row.document, &written.ids).await?;
     }
     Ok(Ok(()))
 }
@@ -150,12 +252,7 @@ fn warn_of_scans(run: &Run<'_>, object: &ObjectMeta, pages: &str) {
         "{}: left out pages without a text layer: {pages} (`tesseract` with the languages of `ingest.ocr` reads them)",
         object.name
     );
-    run.progress.send_modify(|progress| {
-        let warnings = &mut progress.job.report.warnings;
-        if warnings.len() < MAX_WARNINGS {
-            warnings.push(warning);
-        }
-    });
+    run.warn(warning);
 }
 
 pub(crate) async fn hash_of(content: Content) -> Result<ContentHash> {
@@ -175,9 +272,10 @@ fn permits(run: &Run<'_>, size: u64) -> u32 {
 }
 
 /// Returns the row as it stands before anything is known but the listing.
-fn new_row(run: &Run<'_>, object: &ObjectMeta, before: Option<&LedgerRow>) -> LedgerRow {
+fn new_row(run: &Run<'_>, work: &Work) -> LedgerRow {
+    let Work { object, row: before } = work;
     LedgerRow {
-        document: DocumentId::derive(&run.collection.name, &object.uri),
+        document: before.document,
         uri: object.uri.clone(),
         etag: object.etag.clone(),
         content: None,
@@ -185,29 +283,76 @@ fn new_row(run: &Run<'_>, object: &ObjectMeta, before: Option<&LedgerRow>) -> Le
         state: DocumentState::Failed("not finished".to_owned()),
         format: None,
         title: None,
-        chunks: before.map_or(0, |row| row.chunks),
+        chunks: before.chunks,
         pages: 0,
         bytes: object.size,
+        source: run.spec.source.clone(),
+        job: Some(run.lease.job),
+        version: before.version,
+        attempts: before.attempts + 1,
+        is_copy: false,
+        claim: None,
         updated_ms: run.app.clock.unix_ms(),
     }
 }
 
-/// Ends a document that could not be read.
+/// Ends a document that could not be read; nothing that was written of it in this job stays.
 ///
-/// A rejected one loses its old chunks, because its old content is no more. A failed one keeps them.
-async fn refuse(run: &Run<'_>, mut outcome: Outcome, error: &Error) -> Result<Outcome> {
+/// A rejected one loses its old chunks too, because its old content is no more. A failed one keeps them.
+///
+/// # Errors
+/// What the store fails with, and the error itself when it is not about this document alone.
+async fn refuse(
+    run: &Run<'_>,
+    mut row: LedgerRow,
+    written: &Written,
+    error: &Error,
+) -> Result<Outcome> {
     let reason = error.full_message();
+    let mut wrote = !written.ids.is_empty();
     if error.kind() == ErrorKind::Rejected {
-        if !run.store_was_empty || outcome.chunks > 0 {
-            run.app.vectors.delete_document(run.pass, outcome.row.document, &[]).await?;
+        if !run.store_was_empty || wrote {
+            must_hold(run)?;
+            run.app.vectors.delete_document(run.pass, row.document, &[]).await?;
+            wrote = true;
         }
-        outcome.row.chunks = 0;
-        outcome.chunks = 0;
-        outcome.row.state = DocumentState::Rejected(reason);
+        row.chunks = 0;
+        row.attempts = 0;
+        row.state = DocumentState::Rejected(reason);
     } else {
-        outcome.row.state = DocumentState::Failed(reason);
+        if wrote {
+            withdraw(run, &row, &written.ids).await?;
+        }
+        row.state = DocumentState::Failed(reason.clone());
+        let outages =
+            if is_outage(error) { run.outages.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
+        if outages >= MAX_OUTAGES {
+            let message = format!("{outages} documents in a row could not be read: {reason}");
+            return Err(Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Later));
+        }
     }
-    Ok(outcome)
+    Ok(Outcome { wrote, ..Outcome::of(row, Change::Updated) })
+}
+
+/// Whether a failure is about what holds the documents rather than about one of them.
+fn is_outage(error: &Error) -> bool {
+    let kinds = [ErrorKind::Unavailable, ErrorKind::Overloaded, ErrorKind::Timeout];
+    kinds.contains(&error.kind()) && error.retry() != Retry::Never
+}
+
+/// Deletes the chunks that were written of a document, and leaves those of its older version.
+async fn withdraw(run: &Run<'_>, row: &LedgerRow, written: &[ChunkId]) -> Result<()> {
+    must_hold(run)?;
+    let written: HashSet<ChunkId> = written.iter().copied().collect();
+    let filter = Filter::In(Field::Document, vec![row.document.to_string()]);
+    let (mut keep, mut after) = (Vec::new(), None);
+    loop {
+        let page = run.app.vectors.scan(run.pass, after, SCAN_PAGE, Some(&filter)).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        keep.extend(page.iter().map(|chunk| chunk.id).filter(|id| !written.contains(id)));
+    }
+    run.app.vectors.delete_document(run.pass, row.document, &keep).await
 }
 
 async fn split_part(
@@ -239,22 +384,58 @@ async fn split_part(
     .await
 }
 
-/// Embeds and writes chunks.
-async fn store(run: &Run<'_>, chunks: &[Chunk]) -> Result<()> {
+/// Embeds and writes a batch of chunks; returns the number of texts that were embedded.
+async fn store(run: &Run<'_>, batch: &[Chunk]) -> Result<u64> {
     let analyser = Arc::new(Analyser::new(analyser_language(&run.collection)));
     let avg_len = run.collection.sparse.as_ref().map_or(PROVISIONAL_AVG_LEN, |s| s.avg_len);
-    for batch in chunks.chunks(BATCH) {
-        let texts: Vec<String> = batch.iter().map(|chunk| chunk.text.clone()).collect();
-        let dense = run.app.embedder.embed(&texts, TextKind::Passage).await?;
-        let sparse = encode_sparse(analyser.clone(), texts, avg_len).await?;
-        let points = batch.iter().zip(dense).zip(sparse);
-        let points = points
-            .map(|((chunk, dense), sparse)| Point { chunk: chunk.clone(), dense, sparse })
-            .collect();
-        run.app.vectors.upsert(run.pass, points).await?;
-        run.embedded(batch.len() as u64);
+    let texts: Vec<String> = batch.iter().map(|chunk| chunk.text.clone()).collect();
+    let (dense, embedded) = embed(run, &texts).await?;
+    let sparse = encode_sparse(analyser, texts, avg_len).await?;
+    let points = batch.iter().zip(dense).zip(sparse);
+    let points = points
+        .map(|((chunk, dense), sparse)| Point { chunk: chunk.clone(), dense, sparse })
+        .collect();
+    must_hold(run)?;
+    run.app.vectors.upsert(run.pass, points).await?;
+    run.embedded(batch.len() as u64);
+    Ok(embedded)
+}
+
+/// Returns the vectors of `texts`, from the cache where it knows them, and how many were made.
+async fn embed(run: &Run<'_>, texts: &[String]) -> Result<(Vec<Embedding>, u64)> {
+    let Some(cache) = &run.app.embeddings else {
+        let made = run.app.embedder.embed(texts, TextKind::Passage).await?;
+        return Ok((made, texts.len() as u64));
+    };
+    let info = run.app.embedder.info();
+    let keys: Vec<TextHash> = texts.iter().map(|text| TextHash::of(text)).collect();
+    let mut vectors = cache.get(&info.digest, &keys).await.unwrap_or_else(|error| {
+        // Without its cache the work goes on, only slower.
+        tracing::warn!(error = error.full_message(), "embeddings are not reused");
+        vec![None; texts.len()]
+    });
+    let unknown: Vec<usize> = (0..texts.len())
+        .filter(|&n| vectors[n].as_ref().is_none_or(|vector| vector.dim() != info.dim))
+        .collect();
+    let new: Vec<String> = unknown.iter().map(|&n| texts[n].clone()).collect();
+    if !new.is_empty() {
+        let made = run.app.embedder.embed(&new, TextKind::Passage).await?;
+        let keyed: Vec<(TextHash, Embedding)> =
+            unknown.iter().map(|&n| keys[n]).zip(made.iter().cloned()).collect();
+        if let Err(error) = cache.put(&info.digest, &keyed).await {
+            tracing::warn!(error = error.full_message(), "embeddings are not kept for reuse");
+        }
+        for (n, vector) in unknown.into_iter().zip(made) {
+            vectors[n] = Some(vector);
+        }
     }
-    Ok(())
+    run.app.jobs.totals.reused((texts.len() - new.len()) as u64);
+    let vectors: Vec<Embedding> = vectors.into_iter().flatten().collect();
+    if vectors.len() != texts.len() {
+        let message = format!("{} vectors for {} texts", vectors.len(), texts.len());
+        return Err(Error::new(ErrorKind::Unavailable, message));
+    }
+    Ok((vectors, new.len() as u64))
 }
 
 async fn encode_sparse(

@@ -1,30 +1,24 @@
-//! First stage: merges the listing with the ledger and hands out the work.
+//! First stage: merges the listing with the ledger and hands on what needs work.
 //!
 //! Memory is O(page) plus 16 bytes for each removed document. Unchanged documents cost one listing entry
 //! and one ledger row read; nothing is written for them.
 
 use super::Run;
+use super::commit::keep;
 use crate::plan::{self, Merge, Step};
 use futures::StreamExt;
 use std::collections::VecDeque;
 use tokio::sync::mpsc;
-use vellum_core::Result;
 use vellum_core::ids::DocumentId;
 use vellum_core::job::Refusal;
-use vellum_core::ledger::{DocumentState, LedgerRow};
-use vellum_core::ports::{Listed, ObjectMeta};
+use vellum_core::ledger::{LedgerRow, Scope};
+use vellum_core::ports::{Listed, Listing, ObjectMeta};
+use vellum_core::{ErrorKind, Result};
 
 /// Ledger rows read at a time.
 const LEDGER_PAGE: usize = 1_000;
 /// Skipped entries that are named in the report; the rest are counted.
 const NAMED_SKIPS: usize = 5;
-
-/// One document to be worked on.
-pub(super) struct Work {
-    pub(super) object: ObjectMeta,
-    /// Its ledger row, unless it is new.
-    pub(super) row: Option<LedgerRow>,
-}
 
 /// What the listing no longer shows.
 #[derive(Default)]
@@ -34,8 +28,8 @@ pub(super) struct Removals {
     pub(super) known: u64,
 }
 
-pub(super) async fn plan(run: &Run<'_>, planned: mpsc::Sender<Work>) -> Result<Removals> {
-    let mut listing = run.app.objects.list(&run.spec.source).await?;
+pub(super) async fn plan(run: &Run<'_>, planned: mpsc::Sender<ObjectMeta>) -> Result<Removals> {
+    let mut listing = listing(run).await?;
     let mut ledger = Ledger { run, rows: VecDeque::new(), after: None, ended: false };
     let mut removals = Removals::default();
     let mut notes = Notes::default();
@@ -68,17 +62,8 @@ pub(super) async fn plan(run: &Run<'_>, planned: mpsc::Sender<Work>) -> Result<R
         };
         match step {
             None => {}
-            Some(Step::Add(object)) => send(run, &planned, object, None).await,
-            Some(Step::Update(object, row)) => send(run, &planned, object, Some(row)).await,
-            Some(Step::Keep(_)) => {
-                run.progress.send_modify(|progress| progress.job.report.unchanged += 1);
-            }
-            Some(Step::StillRejected(row)) => {
-                if let DocumentState::Rejected(reason) = row.state {
-                    let refusal = Refusal { uri: row.uri, reason };
-                    run.progress.send_modify(|p| p.job.report.rejected.push(refusal));
-                }
-            }
+            Some(Step::Add(object) | Step::Update(object, _)) => send(run, &planned, object).await,
+            Some(Step::Keep(row) | Step::StillRejected(row)) => keep(run, &row),
             Some(Step::Remove(row)) => {
                 removals.known += 1;
                 if !notes.unreadable_folders.iter().any(|folder| row.uri.starts_with(folder)) {
@@ -93,6 +78,34 @@ pub(super) async fn plan(run: &Run<'_>, planned: mpsc::Sender<Work>) -> Result<R
         progress.job.report.warnings.extend(warnings);
     });
     Ok(removals)
+}
+
+/// Returns the listing of the source; an empty one when it is a single object that is gone from where it was.
+async fn listing(run: &Run<'_>) -> Result<Listing> {
+    let source = run.spec.source.as_str();
+    match run.app.objects.list(source).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // A place that cannot be listed either tells nothing about the object.
+            let place = match extent(source) {
+                Extent::Itself => container(source),
+                Extent::Below | Extent::Listed => None,
+            };
+            match place {
+                Some(place) if run.app.objects.list(place).await.is_ok() => {
+                    Ok(futures::stream::empty().boxed())
+                }
+                _ => Err(error),
+            }
+        }
+        listing => listing,
+    }
+}
+
+/// Returns the bucket or root of a uri: up to the first `/` after the authority.
+fn container(uri: &str) -> Option<&str> {
+    let authority = uri.find("://")? + 3;
+    let end = authority + uri.get(authority..)?.find('/')?;
+    uri.get(..=end)
 }
 
 /// A listed entry that counts: an object, or something unreadable.
@@ -112,7 +125,9 @@ impl Entry {
     /// Returns the step for an object; reports what is unreadable and keeps what is known of it.
     fn compare(self, run: &Run<'_>, known: Option<LedgerRow>) -> Option<Step> {
         match self {
-            Self::Object(object) => Some(plan::compare(object, known, &run.settings)),
+            Self::Object(object) => {
+                Some(plan::compare(object, known, &run.settings, run.spec.rejected))
+            }
             Self::Unreadable(refusal) => {
                 run.progress.send_modify(|p| p.job.report.failed.push(refusal));
                 None
@@ -171,15 +186,35 @@ fn count_listed(run: &Run<'_>) {
     });
 }
 
-async fn send(
-    run: &Run<'_>,
-    planned: &mpsc::Sender<Work>,
-    object: ObjectMeta,
-    row: Option<LedgerRow>,
-) {
-    run.pace().planned_bytes += object.size;
-    // A closed channel means that the workers have failed; their error ends the job.
-    let _ = planned.send(Work { object, row }).await;
+async fn send(run: &Run<'_>, planned: &mpsc::Sender<ObjectMeta>, object: ObjectMeta) {
+    let planned_bytes = {
+        let mut pace = run.pace();
+        pace.planned_bytes += object.size;
+        pace.planned_bytes
+    };
+    run.progress.send_modify(|progress| progress.planned_bytes = planned_bytes);
+    // A closed channel means that the next stage has failed; its error ends the job.
+    let _ = planned.send(object).await;
+}
+
+/// Which documents a source has.
+enum Extent {
+    /// Those whose uris begin with its own.
+    Below,
+    /// Those that it names: a page that lists others, or stands for itself.
+    Listed,
+    /// Itself.
+    Itself,
+}
+
+fn extent(source: &str) -> Extent {
+    if source.starts_with("https://") || source.starts_with("http://") {
+        Extent::Listed
+    } else if source.ends_with('/') {
+        Extent::Below
+    } else {
+        Extent::Itself
+    }
 }
 
 /// The ledger rows of the source, ascending by uri, read page by page.
@@ -195,12 +230,20 @@ impl Ledger<'_> {
         if self.rows.is_empty() && !self.ended {
             let Run { app, pass, spec, .. } = self.run;
             let (source, after) = (spec.source.as_str(), self.after.as_deref());
-            // Of a source that is one object only its own row: others may begin with the same characters.
-            let is_folder = source.ends_with('/');
-            let limit = if is_folder { LEDGER_PAGE } else { 1 };
-            let mut page = app.metastore.rows(pass, source, after, limit).await?;
-            page.retain(|row| is_folder || row.uri == source);
-            self.ended = !is_folder || page.len() < LEDGER_PAGE;
+            let page = match extent(source) {
+                Extent::Below => Scope::Prefix(source),
+                Extent::Listed => Scope::Source(source),
+                // Only its own row: others may begin with the same characters.
+                Extent::Itself => {
+                    self.ended = true;
+                    let mut page = app.metastore.rows(pass, Scope::Prefix(source), None, 1).await?;
+                    page.retain(|row| row.uri == source);
+                    self.rows = page.into();
+                    return Ok(self.rows.pop_front());
+                }
+            };
+            let page = app.metastore.rows(pass, page, after, LEDGER_PAGE).await?;
+            self.ended = page.len() < LEDGER_PAGE;
             self.after = page.last().map(|row| row.uri.clone());
             self.rows = page.into();
         }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answer;
+mod copies;
 mod faults;
 mod ingest;
+mod jobs;
 mod world;

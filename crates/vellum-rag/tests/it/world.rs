@@ -6,13 +6,16 @@ use std::sync::atomic::AtomicI64;
 use vellum_core::access::{Pass, Principal, Verb};
 use vellum_core::error::{Error, ErrorKind, Result};
 use vellum_core::job::{Job, Report};
-use vellum_core::ports::{Converter, Embedder, Metastore, ObjectStore, VectorStore};
+use vellum_core::ports::{
+    Converter, Embedder, EmbeddingCache, Metastore, ObjectStore, VectorStore,
+};
 use vellum_core::testing::vector_store::MemoryVectorStore;
 use vellum_core::testing::{
-    HashEmbedder, ManualClock, MemoryMetastore, MemoryObjectStore, PlainConverter,
+    HashEmbedder, ManualClock, MemoryEmbeddingCache, MemoryMetastore, MemoryObjectStore,
+    PlainConverter,
 };
 use vellum_rag::app::{App, Settings};
-use vellum_rag::jobs::{self, Jobs};
+use vellum_rag::jobs::{self, Jobs, Request};
 use vellum_rag::pictures::Pictures;
 
 pub(crate) const SOURCE: &str = "mem:///docs/";
@@ -24,6 +27,7 @@ pub(crate) struct World {
     pub(crate) embedder: Arc<HashEmbedder>,
     pub(crate) metastore: Arc<MemoryMetastore>,
     pub(crate) vectors: Arc<MemoryVectorStore>,
+    pub(crate) embeddings: Arc<MemoryEmbeddingCache>,
     /// Port calls until one fails; negative means never.
     pub(crate) fuse: Arc<AtomicI64>,
 }
@@ -35,12 +39,23 @@ impl World {
             embedder: Arc::default(),
             metastore: Arc::default(),
             vectors: Arc::default(),
+            embeddings: Arc::default(),
             fuse: Arc::new(AtomicI64::new(-1)),
         }
     }
 
     /// Returns a product over these ports, as a fresh process would make it.
     pub(crate) fn app(&self) -> Arc<App> {
+        self.worker("local")
+    }
+
+    /// Returns a product over these ports as another process of a cluster has it.
+    pub(crate) fn worker(&self, worker: &str) -> Arc<App> {
+        Arc::new(self.product(worker))
+    }
+
+    /// Returns a product over these ports, to be changed before it is shared.
+    pub(crate) fn product(&self, worker: &str) -> App {
         let vectors: Arc<dyn VectorStore> = Arc::new(crate::faults::FaultyVectors {
             inner: self.vectors.clone(),
             fuse: self.fuse.clone(),
@@ -49,17 +64,19 @@ impl World {
             inner: self.metastore.clone(),
             fuse: self.fuse.clone(),
         });
-        Arc::new(App {
+        App {
             objects: self.objects.clone() as Arc<dyn ObjectStore>,
             converter: Arc::new(PlainConverter) as Arc<dyn Converter>,
             embedder: self.embedder.clone() as Arc<dyn Embedder>,
             vectors,
             metastore,
+            embeddings: Some(self.embeddings.clone() as Arc<dyn EmbeddingCache>),
+            worker: worker.to_owned(),
             clock: Arc::new(ManualClock::default()),
             settings: Settings::default(),
             jobs: Jobs::default(),
             pictures: Pictures::default(),
-        })
+        }
     }
 
     pub(crate) fn put(&self, name: &str, text: &str) {
@@ -88,8 +105,9 @@ pub(crate) async fn run_job(app: &Arc<App>, prune: bool) -> Result<Job> {
 
 /// Runs a job over a source to its end.
 pub(crate) async fn run_source(app: &Arc<App>, source: &str, prune: bool) -> Result<Job> {
-    let (_, mut watcher) = jobs::start(app, &pass(), source, prune).await?;
-    let ended = watcher.wait_for(|progress| progress.job.state.is_final()).await;
+    let (_, mut watcher) =
+        jobs::start(app, &pass(), &Request { prune, ..Request::of(source) }).await?;
+    let ended = watcher.wait_for(|progress| !progress.job.state.is_active()).await;
     ended.map(|progress| progress.job.clone()).map_err(|_| Error::new(ErrorKind::Internal, "gone"))
 }
 

@@ -68,6 +68,7 @@ pub(crate) async fn eval(config: &Config, args: args::Eval) -> Result<Outcome> {
         objects: DatasetObjects::new(&dataset),
         embedder: (local().embedder)(config).await?,
         converter: Arc::new(DatasetConverter),
+        embeddings: None,
     };
     let app = assemble(config, &local(), temp.path(), parts).await?;
     let name: CollectionName = "eval".parse()?;

@@ -10,7 +10,7 @@ use std::time::Instant;
 use vellum_backends::{absolute, is_remote};
 use vellum_core::ids::CollectionName;
 use vellum_core::{ErrorKind, Result};
-use vellum_http::wire::{Counts, IngestReport};
+use vellum_http::wire::{Counts, IngestReport, Job, JobRequest};
 use vellum_server::config::Config;
 
 /// Refused documents that are named; the rest are counted.
@@ -21,7 +21,8 @@ pub(crate) async fn ingest(config: &Config, args: args::Ingest) -> Result<Outcom
     let source = absolute(&args.source).await?;
     let session = session::open(config).await?;
     let name = &args.collection.collection;
-    let report = match run(&session, name, &source, args.prune).await {
+    let request = JobRequest { source: source.clone(), prune: args.prune, rejected: false };
+    let report = match run(&session, name, &request).await {
         Ok(report) => report,
         // Of a bucket that answers, an empty prefix is an answer.
         Err(error) if is_remote(&source) && error.kind() == ErrorKind::NotFound => {
@@ -39,7 +40,7 @@ pub(crate) async fn ingest(config: &Config, args: args::Ingest) -> Result<Outcom
         print::note(format_args!("watching {} (Ctrl-C ends)", args.source));
         let mut changes = watch::Changes::of(&source, config.ingest.rescan_s)?;
         while changes.next().await {
-            let report = run(&session, name, &source, args.prune).await?;
+            let report = run(&session, name, &request).await?;
             if has_news(&report.counts) {
                 tell(&report, &args.source, args.json.json)?;
             }
@@ -52,12 +53,19 @@ pub(crate) async fn ingest(config: &Config, args: args::Ingest) -> Result<Outcom
 pub(crate) async fn run(
     session: &Session,
     collection: &CollectionName,
-    source: &str,
-    prune: bool,
+    request: &JobRequest,
+) -> Result<IngestReport> {
+    with_bar(session, async |show| session.ingest(collection, request, show).await).await
+}
+
+/// Shows a bar for as long as a job works; returns its report.
+pub(crate) async fn with_bar(
+    session: &Session,
+    work: impl AsyncFnOnce(&dyn Fn(&Job)) -> Result<Job>,
 ) -> Result<IngestReport> {
     let started = Instant::now();
     let bar = progress::job_bar();
-    let job = session.ingest(collection, source, prune, &|job| progress::show_job(&bar, job)).await;
+    let job = work(&|job| progress::show_job(&bar, job)).await;
     bar.finish_and_clear();
     let elapsed = started.elapsed().as_secs_f64();
     Ok(IngestReport::new(job?.report, elapsed, rss::peak_mb(session.pid())))

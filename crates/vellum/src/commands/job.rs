@@ -1,4 +1,4 @@
-//! `vellum job list|show|cancel|retry`.
+//! `vellum job list|show|cancel|pause|resume|retry`.
 
 use crate::args::Job as Args;
 use crate::commands::ingest;
@@ -9,7 +9,7 @@ use comfy_table::{Table, presets};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vellum_core::Result;
 use vellum_core::ids::JobId;
-use vellum_http::wire::{Counts, Job};
+use vellum_http::wire::{Counts, Job, JobRequest, JobState};
 use vellum_server::config::Config;
 
 /// Refused documents that are named; `--json` names all.
@@ -21,7 +21,9 @@ pub(crate) async fn job(config: &Config, args: Args) -> Result<Outcome> {
         Args::List { limit, json } => list(&session, limit.into(), json.json).await,
         Args::Show { id, json } => show(&session, id, json.json).await,
         Args::Cancel { id } => cancel(&session, id).await,
-        Args::Retry { id, json } => retry(&session, id, json.json).await,
+        Args::Pause { id } => pause(&session, id).await,
+        Args::Resume { id, json } => resume(&session, id, json.json).await,
+        Args::Retry { id, rejected, json } => retry(&session, id, rejected, json.json).await,
     }
 }
 
@@ -80,6 +82,13 @@ async fn show(session: &Session, id: JobId, json: bool) -> Result<Outcome> {
     if let Some(live) = &job.progress {
         let left = live.remaining_s.map_or_else(|| "not known yet".to_owned(), progress::short);
         print::line(format_args!("{:<12} {:.0} chunks/s, {left} left", "pace", live.chunks_per_s))?;
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        print::line(format_args!(
+            "{:<12} {:.1} of {:.1} MB that need work",
+            "read",
+            megabytes(live.finished_bytes),
+            megabytes(live.planned_bytes)
+        ))?;
         print::line(format_args!("{:<12} {}", "at work on", live.current.join(", ")))?;
     }
     for (what, refusals) in [("rejected", &job.report.rejected), ("failed", &job.report.failed)] {
@@ -94,14 +103,15 @@ async fn show(session: &Session, id: JobId, json: bool) -> Result<Outcome> {
         }
     }
     if let Some(error) = &job.error {
-        print::line(format_args!("{:<12} {error}", "error"))?;
+        let key = if job.state == JobState::Waiting { "waits for" } else { "error" };
+        print::line(format_args!("{key:<12} {error}"))?;
     }
     Ok(Outcome::Yes)
 }
 
 async fn cancel(session: &Session, id: JobId) -> Result<Outcome> {
     let job = session.cancel(id).await?;
-    if job.state.is_final() && job.progress.is_none() {
+    if !job.state.is_active() && job.state != JobState::Cancelled {
         print::note(format_args!("job `{id}` has ended: {}", job.state.as_str()));
         return Ok(Outcome::No);
     }
@@ -109,10 +119,27 @@ async fn cancel(session: &Session, id: JobId) -> Result<Outcome> {
     Ok(Outcome::Yes)
 }
 
+async fn pause(session: &Session, id: JobId) -> Result<Outcome> {
+    session.pause(id).await?;
+    print::note(format_args!("job `{id}` pauses; `vellum job resume {id}` goes on"));
+    Ok(Outcome::Yes)
+}
+
+async fn resume(session: &Session, id: JobId, json: bool) -> Result<Outcome> {
+    let source = session.job(id).await?.source;
+    let report = ingest::with_bar(session, async |show| session.resume(id, show).await).await?;
+    if json {
+        print::json(&report)?;
+    }
+    ingest::tell(&report, &source, json)?;
+    Ok(ingest::outcome(&report.counts))
+}
+
 /// Runs a job's source again: what failed is tried again, what is indexed costs a look.
-async fn retry(session: &Session, id: JobId, json: bool) -> Result<Outcome> {
+async fn retry(session: &Session, id: JobId, rejected: bool, json: bool) -> Result<Outcome> {
     let Job { collection, source, prune, .. } = session.job(id).await?;
-    let report = ingest::run(session, &collection, &source, prune).await?;
+    let request = JobRequest { source: source.clone(), prune, rejected };
+    let report = ingest::run(session, &collection, &request).await?;
     if json {
         print::json(&report)?;
     }

@@ -14,14 +14,17 @@ use crate::watch::Changes;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use vellum_core::access::Verb;
 use vellum_core::ids::CollectionName;
 use vellum_core::{Error, ErrorKind, Result};
-use vellum_http::wire::IngestReport;
+use vellum_http::wire::{IngestReport, JobRequest};
 use vellum_rag::jobs;
 use vellum_server::compose::compose;
 use vellum_server::config::Config;
 use vellum_server::data_dir::Endpoint;
 
+/// Least length of a token that somebody chose.
+const MIN_TOKEN: usize = 20;
 /// Longest that jobs may take to end at shutdown.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -56,7 +59,7 @@ async fn start(config: &Config) -> Result<(Session, impl Future<Output = Result<
         .local_addr()
         .map_err(|error| Error::io("read the address that was bound", error))?;
     let app = compose(config, &local(), &dir).await?;
-    let token = uuid::Uuid::new_v4().simple().to_string();
+    let token = token(&config.server.token_file)?;
     let base_path = config.server.base_path.clone();
     dir.announce(&Endpoint {
         address,
@@ -77,7 +80,26 @@ async fn start(config: &Config) -> Result<(Session, impl Future<Output = Result<
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let server = vellum_http::serve(listener, state, interrupted());
+    jobs::resume_interrupted(&app, &|name| session::pass(name, Verb::Write)).await;
     Ok((Session::Local(Local { app, _dir: dir }), server, url(address, &base_path, &token)))
+}
+
+/// Returns the token that the file holds, or a new one where none is named.
+fn token(file: &str) -> Result<String> {
+    if file.is_empty() {
+        return Ok(uuid::Uuid::new_v4().simple().to_string());
+    }
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Error::io(format!("read the token file `{file}`"), error))?;
+    let token = text.lines().next().unwrap_or_default().trim();
+    let is_plain = token.bytes().all(|byte| byte.is_ascii_graphic());
+    if token.len() < MIN_TOKEN || !is_plain {
+        let message = format!("the first line of `{file}` is no token");
+        return Err(Error::new(ErrorKind::Invalid, message).with_hint(
+            "it needs at least 20 letters, digits or signs without blanks; `openssl rand -hex 20 > FILE` makes one",
+        ));
+    }
+    Ok(token.to_owned())
 }
 
 async fn bind(address: &str) -> Result<TcpListener> {
@@ -163,7 +185,8 @@ enum First {
 async fn compare(session: &Session, collection: &CollectionName, source: &str, first: First) {
     let started = Instant::now();
     let bar = progress::job_bar();
-    let job = session.ingest(collection, source, false, &|job| progress::show_job(&bar, job)).await;
+    let request = JobRequest { source: source.to_owned(), prune: false, rejected: false };
+    let job = session.ingest(collection, &request, &|job| progress::show_job(&bar, job)).await;
     bar.finish_and_clear();
     let told = job.and_then(|job| {
         let elapsed = started.elapsed().as_secs_f64();
@@ -174,7 +197,7 @@ async fn compare(session: &Session, collection: &CollectionName, source: &str, f
         Ok(())
     });
     match told {
-        // An interrupt has ended the job, and the server is ending too.
+        // Somebody stopped the job; it tells so itself.
         Err(error) if error.kind() == ErrorKind::Cancelled => {}
         Err(error) => print::error(&error),
         Ok(()) => {}
@@ -183,6 +206,6 @@ async fn compare(session: &Session, collection: &CollectionName, source: &str, f
 
 async fn shut_down(session: &Session) {
     if let Session::Local(Local { app, .. }) = session {
-        jobs::cancel_all(app, PATIENCE).await;
+        jobs::leave_all(app, PATIENCE).await;
     }
 }
