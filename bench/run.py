@@ -1,7 +1,7 @@
 """Measures Vellum beside its peers and prints, for each goal, both figures, their ratio and whether the floor is met.
 
     run.py --vellum BINARY --encode-bench BINARY --pages BINARY --worker BINARY --peer-python VENV/bin/python --out results.json
-           [--only P1,P2,P3,P5,P7,P9] [--quick] [--work DIR] [--markdown FILE] [--pdfs DIR]
+           [--only P1,P2,P3,P5,P7,P8,P9] [--quick] [--work DIR] [--markdown FILE] [--pdfs DIR]
 
 Every goal is a ratio within one run: ours and the peer's alternate (A B A B), the figure is the median over the rounds
 (5, with --quick 3 on smaller corpora), both see the same bytes on the same CPUs, and the output of both is checked in
@@ -342,7 +342,29 @@ def p9(bench):
     ]
 
 
-GOALS = {"P1": p1, "P2": p2, "P3": p3, "P5": p5, "P7": p7, "P9": p9}
+# P8: a source that did not change costs a listing. The process starts anew both times, and its start is counted.
+
+
+def p8(bench):
+    n = 1_000 if bench.quick else 10_000
+    docs = bench.corpus(f"notes-{n}", "--plain", "--words", 40, "--docs", n) / "docs"
+    data_dir = bench.work / "p8-vellum"
+    runs = []
+    for index in range(bench.rounds):
+        if index == 0:
+            first = bench.ours(fresh(data_dir), "ingest", docs, "--json")
+        again = bench.ours(data_dir, "ingest", docs, "--json")
+        runs.append({"seconds": again.wall_s, "report": again.json()})
+    unchanged = all(r["report"]["unchanged"] == n and r["report"]["chunks"] == 0 and r["report"]["embedded"] == 0
+                    for r in runs)
+    seconds = median(runs, "seconds")
+    return [row("P8", f"ingest of {n} unchanged documents against the first ingest", "s", seconds, first.wall_s,
+                first.wall_s / seconds, 1000, 100,
+                {"every document was taken in": first.json()["added"] == n, "nothing was read or embedded": unchanged},
+                {"again": runs})]
+
+
+GOALS = {"P1": p1, "P2": p2, "P3": p3, "P5": p5, "P7": p7, "P8": p8, "P9": p9}
 
 
 def table(rows, markdown):

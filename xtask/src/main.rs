@@ -6,6 +6,7 @@
 //! - `bench`: measures against peers in the same run (see `bench/README.md`).
 //! - `torture convert`: hostile files and bombs against the parsers, with how each ended and peak memory.
 //! - `torture fuzz`: changed copies of real files against each parser.
+//! - `torture ingest`: kills amid an ingest, each compared with a clean run.
 //! - `handbook`: makes the generated files of the handbook dataset.
 
 mod arrows;

@@ -10,6 +10,7 @@ const SEEDS: [&str; 2] = ["crates/vellum-convert/tests/data", "examples/handbook
 
 /// `torture convert FOLDER...`: every file of the folders, besides the bombs that are always made.
 /// `torture fuzz MINUTES [FOLDER...]`: changed copies of the files of the folders.
+/// `torture ingest [KILLS]`: as many SIGKILLs, 1,000 unless told otherwise, amid runs of `vellum ingest`.
 pub(crate) fn torture(args: &[String]) -> Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.split_first() {
@@ -18,10 +19,26 @@ pub(crate) fn torture(args: &[String]) -> Result<()> {
             let folders = if folders.is_empty() { SEEDS.as_slice() } else { folders };
             run("fuzz", &[minutes, KEPT], folders)
         }
+        Some((&"ingest", [])) => kills("1000"),
+        Some((&"ingest", [n])) => kills(n),
         _ => bail!(
-            "say what is tortured: `cargo xtask torture convert [FOLDER...]` or `cargo xtask torture fuzz MINUTES [FOLDER...]`"
+            "say what is tortured: `cargo xtask torture convert [FOLDER...]`, `torture fuzz MINUTES [FOLDER...]` or `torture ingest [KILLS]`"
         ),
     }
+}
+
+/// Kills the release binary again and again amid its work, and compares what it then makes of it with a clean run.
+fn kills(n: &str) -> Result<()> {
+    step("release build", &mut cargo(&["build", "--release", "--locked", "-p", "vellum"]))?;
+    let test =
+        ["test", "--workspace", "--locked", "--test", "it", "kill::r1_", "--", "--nocapture"];
+    let mut test = cargo(&test);
+    test.env("VELLUM_KILLS", n).env("VELLUM_BIN", root().join("target/release/vellum"));
+    if std::env::var_os("VELLUM_SEED").is_none() {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+        test.env("VELLUM_SEED", now.as_secs().to_string());
+    }
+    step("kills", &mut test)
 }
 
 fn run(example: &str, options: &[&str], folders: &[&str]) -> Result<()> {

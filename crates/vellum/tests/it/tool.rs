@@ -63,9 +63,11 @@ impl Tool {
         tool
     }
 
-    /// A command with an empty environment but for the data directory.
+    /// A command with an empty environment but for the data directory; `VELLUM_BIN` names another binary than the one
+    /// that was built for the tests.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vellum"));
+        let built = env!("CARGO_BIN_EXE_vellum");
+        let mut command = Command::new(std::env::var_os("VELLUM_BIN").unwrap_or(built.into()));
         command
             .args(args)
             .env_clear()
