@@ -9,20 +9,23 @@ const KEPT: &str = "target/fuzz";
 const SEEDS: [&str; 2] = ["crates/vellum-convert/tests/data", "examples/handbook"];
 
 /// `torture convert FOLDER...`: every file of the folders, besides the bombs that are always made.
-/// `torture fuzz MINUTES [FOLDER...]`: changed copies of the files of the folders.
+/// `torture fuzz MINUTES [OPTIONS] [FOLDER...]`: grown files and changed copies of the files of the folders. Options, each with a
+/// value: `--only pdf,xls`, `--workers 2`, `--from 0`.
 /// `torture ingest [KILLS]`: as many SIGKILLs, 1,000 unless told otherwise, amid runs of `vellum ingest`.
 pub(crate) fn torture(args: &[String]) -> Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.split_first() {
         Some((&"convert", folders)) => run("torture", &[], folders),
-        Some((&"fuzz", [minutes, folders @ ..])) => {
+        Some((&"fuzz", [minutes, rest @ ..])) => {
+            let n_pairs = rest.chunks(2).take_while(|pair| pair[0].starts_with("--")).count();
+            let (options, folders) = rest.split_at((2 * n_pairs).min(rest.len()));
             let folders = if folders.is_empty() { SEEDS.as_slice() } else { folders };
-            run("fuzz", &[minutes, KEPT], folders)
+            run("fuzz", &[&[*minutes, KEPT], options].concat(), folders)
         }
         Some((&"ingest", [])) => kills("1000"),
         Some((&"ingest", [n])) => kills(n),
         _ => bail!(
-            "say what is tortured: `cargo xtask torture convert [FOLDER...]`, `torture fuzz MINUTES [FOLDER...]` or `torture ingest [KILLS]`"
+            "say what is tortured: `cargo xtask torture convert [FOLDER...]`, `torture fuzz MINUTES [--only FORMAT,...] [FOLDER...]` or `torture ingest [KILLS]`"
         ),
     }
 }

@@ -6,8 +6,11 @@
 //! than its time, or leaves the pool unable to read the next one.
 #![expect(clippy::print_stdout, reason = "a program for the eye")]
 
+#[path = "shared/pack.rs"]
+mod pack;
+
+use pack::{open_document, page, pdf, xlsx, zip};
 use std::collections::BTreeMap;
-use std::io::{Cursor, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +19,7 @@ use vellum_convert::{PoolSettings, WorkerPool};
 use vellum_core::ErrorKind;
 use vellum_core::ports::{ConvertInput, Converter};
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 type File = (String, Vec<u8>);
 
 /// Time for one file, and what it may take longer to be killed and told.
@@ -173,6 +176,9 @@ fn bombs() -> Result<Vec<File>, Failure> {
     const DEEP: usize = 100_000;
     const MIB: usize = 1 << 20;
     let mut files: Vec<File> = Vec::new();
+    let sheet =
+        |rows: &str| xlsx(&format!("<sheetData>{rows}</sheetData>"), "<styleSheet/>", "<sst/>");
+    let odt = |body: &str| open_document("text", "", body);
     let mut add = |name: &str, bytes: Vec<u8>| files.push((format!("bomb: {name}"), bytes));
     add("zip, 1 GiB of one letter", zip(&[("a.txt", &vec![b'a'; 1024 * MIB])])?);
     let mut nested = zip(&[("a.txt", &vec![b'a'; 64 * MIB])])?;
@@ -190,10 +196,10 @@ fn bombs() -> Result<Vec<File>, Failure> {
     );
     add("docx, entities", office("word/document.xml", &laughs)?);
     add("docx, nested tables", docx(&"<w:tbl><w:tr><w:tc>".repeat(DEEP))?);
-    add("xlsx, ratio", xlsx(&"<row><c><v>1</v></c></row>".repeat(8 * MIB))?);
+    add("xlsx, ratio", sheet(&"<row><c><v>1</v></c></row>".repeat(8 * MIB))?);
     add(
         "xlsx, last cell of the sheet",
-        xlsx("<row r='1048576'><c r='XFD1048576'><v>1</v></c></row>")?,
+        sheet("<row r='1048576'><c r='XFD1048576'><v>1</v></c></row>")?,
     );
     add("odt, ratio", odt(&"<text:p>word</text:p>".repeat(8 * MIB))?);
     add("odt, repeated columns", odt(&"<table:table><table:table-row table:number-rows-repeated='1048576'><table:table-cell table:number-columns-repeated='16384'><text:p>x</text:p></table:table-cell></table:table-row></table:table>".repeat(3))?);
@@ -240,84 +246,16 @@ fn bombs() -> Result<Vec<File>, Failure> {
     Ok(files)
 }
 
-fn zip(members: &[(&str, &[u8])]) -> Result<Vec<u8>, Failure> {
-    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default();
-    for (name, bytes) in members {
-        archive.start_file(*name, options)?;
-        archive.write_all(bytes)?;
-    }
-    Ok(archive.finish()?.into_inner())
-}
-
 fn zip_of_many(n: usize) -> Result<Vec<u8>, Failure> {
-    let names: Vec<String> = (0..n).map(|n| format!("{n}.txt")).collect();
-    let members: Vec<(&str, &[u8])> =
-        names.iter().map(|name| (name.as_str(), b"x".as_slice())).collect();
+    let members: Vec<(String, &str)> = (0..n).map(|n| (format!("{n}.txt"), "x")).collect();
     zip(&members)
 }
 
+/// Returns an Office file with one part.
 fn office(member: &str, xml: &str) -> Result<Vec<u8>, Failure> {
-    zip(&[("[Content_Types].xml", b"<Types/>"), (member, xml.as_bytes())])
-}
-
-fn xlsx(rows: &str) -> Result<Vec<u8>, Failure> {
-    let relation = |kind: &str, target: &str| {
-        let scheme = "http://schemas.openxmlformats.org";
-        format!(
-            "<Relationships xmlns='{scheme}/package/2006/relationships'><Relationship Id='r1' Type='{scheme}/officeDocument/2006/relationships/{kind}' Target='{target}'/></Relationships>"
-        )
-    };
-    let (root, book) =
-        (relation("officeDocument", "xl/workbook.xml"), relation("worksheet", "worksheets/s.xml"));
-    let workbook = "<workbook xmlns:r='http://schemas.openxmlformats.org/officeDocument/2006/relationships'><sheets><sheet name='a' sheetId='1' r:id='r1'/></sheets></workbook>";
-    let sheet = format!("<worksheet><sheetData>{rows}</sheetData></worksheet>");
-    zip(&[
-        ("[Content_Types].xml", b"<Types/>"),
-        ("_rels/.rels", root.as_bytes()),
-        ("xl/workbook.xml", workbook.as_bytes()),
-        ("xl/_rels/workbook.xml.rels", book.as_bytes()),
-        ("xl/worksheets/s.xml", sheet.as_bytes()),
-    ])
+    zip(&[("[Content_Types].xml", "<Types/>"), (member, xml)])
 }
 
 fn docx(body: &str) -> Result<Vec<u8>, Failure> {
     office("word/document.xml", &format!("<w:document><w:body>{body}</w:body></w:document>"))
-}
-
-fn odt(body: &str) -> Result<Vec<u8>, Failure> {
-    let content = format!(
-        "<office:document-content><office:body><office:text>{body}</office:text></office:body></office:document-content>"
-    );
-    let kind = b"application/vnd.oasis.opendocument.text".as_slice();
-    zip(&[("mimetype", kind), ("content.xml", content.as_bytes())])
-}
-
-/// Returns a page tree with one page.
-fn page(entries: &str) -> String {
-    format!(
-        "<</Type/Pages/Kids[<</Type/Page/MediaBox[0 0 600 800]/Parent 2 0 R{entries}>>]/Count 1>>"
-    )
-}
-
-/// Returns a PDF whose page tree is object 2 and whose object 4 is a stream.
-fn pdf(tree: &str, stream_entries: &str, stream: &[u8]) -> Vec<u8> {
-    let leaf = "<</Type/Page/MediaBox[0 0 600 800]/Parent 2 0 R/Contents 4 0 R>>";
-    let mut file = b"%PDF-1.7\n".to_vec();
-    let mut at = Vec::new();
-    for (number, body) in [(1, "<</Type/Catalog/Pages 2 0 R>>"), (2, tree), (3, leaf)] {
-        at.push(file.len());
-        file.extend(format!("{number} 0 obj\n{body}\nendobj\n").bytes());
-    }
-    at.push(file.len());
-    file.extend(
-        format!("4 0 obj\n<</Length {} {stream_entries}>>\nstream\n", stream.len()).bytes(),
-    );
-    file.extend(stream);
-    file.extend(b"\nendstream\nendobj\n");
-    let xref = file.len();
-    file.extend(b"xref\n0 5\n0000000000 65535 f \n");
-    file.extend(at.iter().flat_map(|at| format!("{at:010} 00000 n \n").into_bytes()));
-    file.extend(format!("trailer\n<</Size 5/Root 1 0 R>>\nstartxref\n{xref}\n%%EOF\n").bytes());
-    file
 }

@@ -1,19 +1,29 @@
-//! Feeds each parser changed copies of real files and prints how they ended: `fuzz WORKER MINUTES OUT FOLDER...`.
+//! Feeds each parser files that nobody wrote and prints how they ended: `fuzz WORKER MINUTES OUT [OPTIONS] FOLDER...`.
 //!
-//! The files of the folders (up to [`MAX_SEED`] bytes each) are sorted by the format that is recognised, and every format
-//! gets the same share of the time. A copy is changed in one to six places: bits, bytes, numbers, pieces of itself or
-//! of a neighbour; a member of a container is changed and packed again. Inputs follow from their number, so a run
-//! can be repeated; `--from N` goes on behind an earlier one.
+//! The files of the folders (up to [`MAX_SEED`] bytes each) are sorted by the format that is recognised. Every format gets
+//! the same share of the time, in turns of a minute. One input in four is grown anew (`grow`); the others are copies of a file
+//! (of a grown one where a format has none), changed in one to six places (`change`): bits, bytes, numbers, pieces of itself or of
+//! a neighbour; a member of a container is changed and packed again.
+//!
+//! Options: `--only pdf,xls` tries these formats; `--workers N` reads N files at a time (2); `--from N` goes on
+//! behind an earlier run, as inputs follow from their number.
 //!
 //! What ends a child or takes too long is contained and counted, and the first inputs of each kind are kept in OUT. The run
 //! fails when the pool is not left able to read, when a file ends otherwise than as a document or rejected, or
 //! when a document contradicts itself.
 #![expect(clippy::print_stdout, reason = "a program for the eye")]
 
+mod change;
+mod compound;
+mod grammar;
+mod grow;
+#[path = "../shared/pack.rs"]
+mod pack;
+
 use fastrand::Rng;
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use vellum_convert::{PoolSettings, WorkerPool};
@@ -27,31 +37,56 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const MAX_SEED: u64 = 256 << 10;
 /// Time for one file.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Files that are read at a time.
-const WORKERS: usize = 2;
-/// Most changes of one copy.
-const MAX_CHANGES: usize = 6;
+/// Files that are read at a time, unless the options say otherwise.
+const WORKERS: u64 = 2;
+/// One input in so many is grown and not a copy.
+const GROWN: u8 = 4;
+/// Longest turn of a format.
+const TURN: Duration = Duration::from_secs(60);
 /// Inputs that are kept of each kind of end.
 const KEPT: usize = 5;
-/// Bytes at which parsers turn.
-const NASTY: [u8; 9] = [0, 0x7f, 0x80, 0xff, b'<', b'>', b'(', b'{', b'\\'];
-/// Numbers at which programs break.
-const NUMBERS: [&str; 8] =
-    ["0", "-1", "1e308", "65536", "2147483648", "4294967295", "99999999999999999999", "NaN"];
+/// Every format.
+const FORMATS: [Format; 19] = [
+    Format::Text,
+    Format::Markdown,
+    Format::Html,
+    Format::Pdf,
+    Format::Docx,
+    Format::Pptx,
+    Format::Xlsx,
+    Format::Xls,
+    Format::Odt,
+    Format::Odp,
+    Format::Ods,
+    Format::Epub,
+    Format::Rtf,
+    Format::Email,
+    Format::Outlook,
+    Format::Csv,
+    Format::Json,
+    Format::Code,
+    Format::Zip,
+];
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let mut args = std::env::args().skip(1).peekable();
-    let mut from = 0;
-    if args.next_if_eq("--from").is_some() {
-        from = args.next().ok_or("--from has a number")?.parse()?;
-    }
     let worker = args.next().ok_or("name the worker program")?;
     let minutes: f64 = args.next().ok_or("say how many minutes")?.parse()?;
     let out = PathBuf::from(args.next().ok_or("name a folder for what is kept")?);
     std::fs::create_dir_all(&out)?;
+    let (mut from, mut workers, mut only) = (0, WORKERS, FORMATS.to_vec());
+    while let Some(option) = args.next_if(|arg| arg.starts_with("--")) {
+        let value = args.next().ok_or(format!("{option} has a value"))?;
+        match option.as_str() {
+            "--from" => from = value.parse()?,
+            "--workers" => workers = value.parse::<u64>()?.max(1),
+            "--only" => only = value.split(',').map(named).collect::<Result<_, _>>()?,
+            _ => return Err(format!("there is no option {option}").into()),
+        }
+    }
     let settings = PoolSettings {
-        workers: WORKERS,
+        workers: workers as usize,
         timeout: TIMEOUT,
         ocr: None,
         ..PoolSettings::new(worker, Vec::new())
@@ -61,24 +96,41 @@ async fn main() -> Result<(), Failure> {
     for folder in args {
         sort_seeds(&pool, Path::new(&folder), &mut seeds).await?;
     }
-    let share = Duration::from_secs_f64(minutes * 60.0 / seeds.len().max(1) as f64);
-    println!("{:9} seeds inputs documents rejected contained slowest", "format");
-    for (format, files) in seeds {
-        let fuzz = Arc::new(Fuzz {
-            pool: pool.clone(),
-            format,
-            files,
-            out: out.clone(),
-            ends: Mutex::default(),
-        });
-        fuzz.run(share, from).await?;
-        fuzz.report();
+    let all: Vec<Arc<Fuzz>> = only
+        .into_iter()
+        .map(|format| {
+            Arc::new(Fuzz {
+                pool: pool.clone(),
+                format,
+                files: seeds.remove(&format).unwrap_or_default(),
+                out: out.clone(),
+                workers,
+                next: AtomicU64::new(from),
+                ends: Mutex::default(),
+            })
+        })
+        .collect();
+    let share = Duration::from_secs_f64(minutes * 60.0 / all.len().max(1) as f64);
+    let n_turns = share.div_duration_f64(TURN).ceil().max(1.0) as u32;
+    for turn in 1..=n_turns {
+        for fuzz in &all {
+            fuzz.run(share / n_turns).await?;
+        }
+        println!("turn {turn} of {n_turns}");
+        println!("format    seeds minutes inputs documents rejected contained slowest");
+        all.iter().for_each(|fuzz| fuzz.report());
     }
     let input = ConvertInput { name: "a.txt".into(), content: "still there".into() };
     match pool.convert(input).await?.text.as_str() {
         "still there" => Ok(()),
         other => Err(format!("afterwards the pool reads {other:?}").into()),
     }
+}
+
+/// Returns the format with this name or file ending.
+fn named(name: &str) -> Result<Format, Failure> {
+    let found = FORMATS.into_iter().find(|f| f.as_str() == name || extension(*f) == name);
+    found.ok_or_else(|| format!("there is no format {name}").into())
 }
 
 /// Adds the files below `folder` to `seeds`, each under the format that it is.
@@ -114,6 +166,9 @@ struct Fuzz {
     format: Format,
     files: Vec<Arc<[u8]>>,
     out: PathBuf,
+    workers: u64,
+    /// Number of the next input.
+    next: AtomicU64,
     ends: Mutex<Ends>,
 }
 
@@ -124,20 +179,20 @@ struct Ends {
     /// What would have hurt outside of a child, by reason.
     contained: BTreeMap<String, usize>,
     slowest: Duration,
+    spent: Duration,
 }
 
 impl Fuzz {
     /// Tries inputs for as long as `share`.
-    async fn run(self: &Arc<Self>, share: Duration, from: u64) -> Result<(), Failure> {
+    async fn run(self: &Arc<Self>, share: Duration) -> Result<(), Failure> {
         let start = Instant::now();
         let mut lanes = tokio::task::JoinSet::new();
-        for lane in 0..WORKERS as u64 {
+        for _ in 0..self.workers {
             let fuzz = Arc::clone(self);
             lanes.spawn(async move {
-                let mut number = from + lane;
                 while start.elapsed() < share {
+                    let number = fuzz.next.fetch_add(1, Ordering::Relaxed);
                     fuzz.one(number).await.map_err(|error| format!("input {number}: {error}"))?;
-                    number += WORKERS as u64;
                 }
                 Ok::<_, Failure>(())
             });
@@ -145,12 +200,28 @@ impl Fuzz {
         while let Some(end) = lanes.join_next().await {
             end??;
         }
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).spent += start.elapsed();
         Ok(())
     }
 
-    async fn one(&self, number: u64) -> Result<(), Failure> {
+    /// Returns input `number`.
+    fn input(&self, number: u64) -> Result<Vec<u8>, Failure> {
         let mut rng = Rng::with_seed(number);
-        let bytes = changed(&self.files, &mut rng);
+        if !self.files.is_empty() && rng.u8(..GROWN) > 0 {
+            let mut any = || &self.files[rng.usize(..self.files.len())];
+            let (file, other) = (any(), any());
+            return Ok(change::changed(file, other, &mut rng));
+        }
+        let grown = grow::file(self.format, &mut rng)?;
+        if !self.files.is_empty() || rng.bool() {
+            return Ok(grown);
+        }
+        let grown: Arc<[u8]> = grown.into();
+        Ok(change::changed(&grown, &grown, &mut rng))
+    }
+
+    async fn one(&self, number: u64) -> Result<(), Failure> {
+        let bytes = self.input(number)?;
         let start = Instant::now();
         // The name decides where the content does not: text formats.
         let name = format!("file.{}", extension(self.format));
@@ -196,9 +267,10 @@ impl Fuzz {
     fn report(&self) {
         let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         println!(
-            "{:9} {:5} {:6} {:9} {:8} {:9} {:6.1} s",
+            "{:9} {:5} {:7.1} {:6} {:9} {:8} {:9} {:6.1} s",
             self.format.as_str(),
             self.files.len(),
+            ends.spent.as_secs_f64() / 60.0,
             ends.n_documents + ends.n_rejected,
             ends.n_documents,
             ends.n_rejected,
@@ -241,89 +313,4 @@ fn check(document: &Document) -> Result<(), Failure> {
         return Err("the words do not ascend, or do not fit the text".into());
     }
     Ok(())
-}
-
-/// Returns a changed copy of one of the files.
-fn changed(files: &[Arc<[u8]>], rng: &mut Rng) -> Vec<u8> {
-    let (file, other) = (&files[rng.usize(..files.len())], &files[rng.usize(..files.len())]);
-    let n_changes = rng.usize(1..=MAX_CHANGES);
-    if let Some(mut members) = unpacked(file).filter(|_| rng.u8(..8) > 0) {
-        let at = rng.usize(..members.len());
-        for _ in 0..n_changes {
-            change(&mut members[at].1, file, rng);
-        }
-        if let Some(packed) = packed(&members) {
-            return packed;
-        }
-    }
-    let mut bytes = file.to_vec();
-    for _ in 0..n_changes {
-        change(&mut bytes, other, rng);
-    }
-    bytes
-}
-
-/// Changes one place.
-fn change(bytes: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
-    if bytes.is_empty() {
-        return bytes.push(rng.u8(..));
-    }
-    let at = rng.usize(..bytes.len());
-    let end = (at + (1 << rng.usize(..12))).min(bytes.len());
-    match rng.u8(..9) {
-        0 => bytes[at] ^= 1 << rng.u8(..8),
-        1 => bytes[at] = NASTY[rng.usize(..NASTY.len())],
-        2 => drop(bytes.drain(at..end)),
-        3 => {
-            let piece = bytes[at..end].to_vec();
-            let times = 1 << rng.usize(..6);
-            bytes.splice(at..at, piece.repeat(times));
-        }
-        4 => {
-            let to = rng.usize(..=bytes.len());
-            let piece = bytes[at..end].to_vec();
-            bytes.splice(to..to, piece);
-        }
-        5 if !other.is_empty() => {
-            let from = rng.usize(..other.len());
-            let to = (from + (1 << rng.usize(..12))).min(other.len());
-            bytes.splice(at..end, other[from..to].iter().copied());
-        }
-        6 => number(bytes, at, rng),
-        7 => bytes.truncate(at),
-        _ => bytes[at..end].fill(rng.u8(..)),
-    }
-}
-
-/// Replaces the next number by one at which programs break.
-fn number(bytes: &mut Vec<u8>, at: usize, rng: &mut Rng) {
-    let Some(start) = bytes[at..].iter().position(u8::is_ascii_digit).map(|n| at + n) else {
-        return;
-    };
-    let n_digits = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let new = NUMBERS[rng.usize(..NUMBERS.len())];
-    bytes.splice(start..start + n_digits, new.bytes());
-}
-
-/// Returns the members of a ZIP container.
-fn unpacked(file: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
-    let mut archive = zip::ZipArchive::new(Cursor::new(file)).ok()?;
-    let mut members = Vec::with_capacity(archive.len());
-    for n in 0..archive.len() {
-        let mut member = archive.by_index(n).ok()?;
-        let mut bytes = Vec::new();
-        member.read_to_end(&mut bytes).ok()?;
-        members.push((member.name().ok()?.into_owned(), bytes));
-    }
-    (!members.is_empty()).then_some(members)
-}
-
-fn packed(members: &[(String, Vec<u8>)]) -> Option<Vec<u8>> {
-    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default();
-    for (name, bytes) in members {
-        archive.start_file(name.as_str(), options).ok()?;
-        archive.write_all(bytes).ok()?;
-    }
-    Some(archive.finish().ok()?.into_inner())
 }
