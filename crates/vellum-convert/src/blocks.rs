@@ -33,6 +33,8 @@ pub(crate) enum Block {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Slot {
     Own(Vec<Block>),
+    /// Lies before the first cell of its row.
+    Before,
     /// Belongs to the cell above.
     Up,
     /// Belongs to the cell to the left.
@@ -112,7 +114,7 @@ impl Flow {
     /// Leaves `n` places of the open row empty.
     pub(crate) fn skip_places(&mut self, n: usize) {
         if let Some(Frame::Row { slots, .. }) = self.frames.last_mut() {
-            slots.extend((0..n.min(MAX_SPAN)).map(|_| Slot::Own(Vec::new())));
+            slots.extend((0..n.min(MAX_SPAN)).map(|_| Slot::Before));
         }
     }
 
@@ -331,7 +333,7 @@ fn table(rows: Vec<Vec<Slot>>) -> Vec<Block> {
             .flat_map(|row| row.into_iter().next())
             .flat_map(|slot| match slot {
                 Slot::Own(blocks) => blocks,
-                Slot::Up | Slot::Left => Vec::new(),
+                Slot::Before | Slot::Up | Slot::Left => Vec::new(),
             })
             .collect();
     }
@@ -345,9 +347,9 @@ fn table(rows: Vec<Vec<Slot>>) -> Vec<Block> {
     let mut written: Vec<Vec<String>> = Vec::with_capacity(rows.len());
     let mut above: Vec<String> = vec![String::new(); width];
     for row in rows {
-        // A row with one text is a caption over its columns.
-        let is_filled = |slot: &&Slot| matches!(slot, Slot::Own(blocks) if !blocks.is_empty());
-        let is_band = row.iter().filter(is_filled).count() == 1 && !row.contains(&Slot::Up);
+        // One cell over the whole row is a caption of its columns.
+        let mut cells = row.iter().skip_while(|slot| **slot == Slot::Before);
+        let is_band = matches!(cells.next(), Some(Slot::Own(_))) && cells.all(|s| *s == Slot::Left);
         let mut texts: Vec<String> = Vec::with_capacity(width);
         for (column, slot) in row.iter().enumerate() {
             let repeated = |text: Option<&String>| {
@@ -355,6 +357,7 @@ fn table(rows: Vec<Vec<Slot>>) -> Vec<Block> {
             };
             texts.push(match slot {
                 Slot::Own(blocks) => line(blocks),
+                Slot::Before => String::new(),
                 Slot::Left => repeated(texts.last()).unwrap_or_default(),
                 Slot::Up => repeated(above.get(column)).unwrap_or_default(),
             });
@@ -427,6 +430,28 @@ mod tests {
         flow.close_row();
         flow.close_table();
         let expect = "| Year | Year | Note |\n| North | 1 | x, y; x, y |\n| North | 2 |  |";
+        assert_eq!(flow.finish().0, expect);
+    }
+
+    #[test]
+    fn a_cell_over_some_columns_is_no_caption() {
+        let mut flow = Flow::default();
+        flow.open_table();
+        flow.open_row();
+        cell(&mut flow, "", |_| {});
+        cell(&mut flow, "2024", |flow| flow.cell_span(2));
+        flow.close_row();
+        flow.open_row();
+        for text in ["Region", "net", "gross"] {
+            cell(&mut flow, text, |_| {});
+        }
+        flow.close_row();
+        flow.open_row();
+        flow.skip_places(1);
+        cell(&mut flow, "Total", |flow| flow.cell_span(2));
+        flow.close_row();
+        flow.close_table();
+        let expect = "|  | 2024 | 2024 |\n| Region | net | gross |\n|  | Total |  |";
         assert_eq!(flow.finish().0, expect);
     }
 

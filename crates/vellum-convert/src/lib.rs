@@ -69,7 +69,7 @@ use vellum_core::{Error, Result};
 /// Raise it with every change after which some file gives another text, other sections or another
 /// title: collections are then ingested again, and chunk ids never point into a text that changed
 /// underneath them. A change of messages, limits or speed does not count.
-pub const VERSION: &str = "5";
+pub const VERSION: &str = "6";
 
 /// Limits of one conversion.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

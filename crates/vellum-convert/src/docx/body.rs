@@ -237,8 +237,11 @@ impl<'a> Body<'a> {
             "gridBefore" => self.flow.skip_places(element.number("val").unwrap_or(0)),
             "tc" => self.flow.open_cell(),
             "gridSpan" => self.flow.cell_span(element.number("val").unwrap_or(1)),
-            "vMerge" | "hMerge" if element.attr("val").as_deref() != Some("restart") => {
+            "vMerge" if element.attr("val").as_deref() != Some("restart") => {
                 self.flow.cell_continues();
+            }
+            "hMerge" if element.attr("val").as_deref() != Some("restart") => {
+                self.flow.cell_continues_left();
             }
             _ => {
                 if let Some(paragraph) = self.open.last_mut().filter(|_| self.in_properties) {

@@ -229,6 +229,19 @@ fn word_markup() {
             ),
             "| x | y |",
         ),
+        // Old files merge cells to the side one by one.
+        (
+            format!(
+                "<w:tbl><w:tr><w:tc>{a}</w:tc><w:tc>{b}</w:tc><w:tc>{c}</w:tc></w:tr><w:tr>\
+                 <w:tc><w:tcPr><w:hMerge w:val='restart'/></w:tcPr>{d}</w:tc>\
+                 <w:tc><w:tcPr><w:hMerge/></w:tcPr><w:p/></w:tc><w:tc>{c}</w:tc></w:tr></w:tbl>",
+                a = p(&r("a")),
+                b = p(&r("b")),
+                c = p(&r("c")),
+                d = p(&r("d"))
+            ),
+            "| a | b | c |\n| d | d | c |",
+        ),
         (p(&r("1 &lt; 2 &#8364; &unknown;")), "1 < 2 €"),
     ];
     for (body, expect) in cases {
