@@ -11,6 +11,7 @@ mod office;
 mod pages;
 mod pdf;
 mod pdf_places;
+mod pdf_spans;
 mod pictures;
 mod pool;
 mod properties;

@@ -9,14 +9,14 @@ use vellum_core::document::{Document, Rect, Span};
 use vellum_core::ports::Converter;
 
 /// A decoded picture.
-struct Picture {
-    width: usize,
+pub(crate) struct Picture {
+    pub(crate) width: usize,
     height: usize,
     /// Darkness of each pixel, 0 is white.
     dark: Vec<u8>,
 }
 
-fn decode(png: &[u8]) -> Picture {
+pub(crate) fn decode(png: &[u8]) -> Picture {
     let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut pixels).unwrap();
@@ -30,7 +30,7 @@ fn decode(png: &[u8]) -> Picture {
 
 impl Picture {
     /// Returns the darkness inside `rect`, which is in points, as a sum.
-    fn ink(&self, rect: Rect, scale: f32) -> u64 {
+    pub(crate) fn ink(&self, rect: Rect, scale: f32) -> u64 {
         let pixel = |points: f32, most: usize| ((points * scale).round() as usize).min(most);
         let (x0, x1) = (pixel(rect.x0, self.width), pixel(rect.x1, self.width));
         let (y0, y1) = (pixel(rect.y0, self.height), pixel(rect.y1, self.height));
