@@ -1,6 +1,6 @@
 //! Cells to tables: rows are gathered, cut into regions, and written in parts.
 //!
-//! An empty row ends a block of rows. In a block, an empty column divides two regions when both sides are at least two
+//! An empty row ends a block of rows, unless a merged cell reaches through it. In a block, an empty column divides two regions when both sides are at least two
 //! columns wide; a narrower empty column only keeps labels and values apart. Rows with a single cell that open a
 //! region are its caption. The header is said again every [`REPEAT_HEADER`] rows, so that each passage knows its columns.
 //!
@@ -52,6 +52,8 @@ pub(crate) struct Grid<'e> {
     merges: Vec<Merge>,
     rows: Vec<(u32, Cells)>,
     row: (u32, Cells),
+    /// The last row into which a merged cell of these rows reaches.
+    reach: u32,
     pending: usize,
     /// The header rows of the block that goes on, when it was written in pieces.
     header: Option<Vec<(u32, Cells)>>,
@@ -79,6 +81,7 @@ impl<'e> Grid<'e> {
             merges: Vec::new(),
             rows: Vec::new(),
             row: (0, Cells::new()),
+            reach: 0,
             pending: 0,
             header: None,
         }
@@ -89,6 +92,7 @@ impl<'e> Grid<'e> {
         self.number = number;
         self.name = crate::clean::collapsed(&crate::clean::characters(name));
         self.merges.clear();
+        self.reach = 0;
         self.header = None;
         self.open_part();
     }
@@ -131,9 +135,9 @@ impl<'e> Grid<'e> {
         if cells.is_empty() {
             return Ok(());
         }
+        let last = self.rows.last().map_or(row, |(last, _)| (*last).max(self.reach));
         self.spread(row, &mut cells);
-        let follows = self.rows.last().is_none_or(|(last, _)| last.checked_add(1) == Some(row));
-        if !follows {
+        if last.saturating_add(1) < row {
             self.write_block()?;
         }
         self.rows.push((row, cells));
@@ -164,6 +168,7 @@ impl<'e> Grid<'e> {
             if is_caption || row - first.0 > MAX_SPREAD.0 {
                 continue;
             }
+            self.reach = self.reach.max(last.0.min(first.0.saturating_add(MAX_SPREAD.0)));
             let columns = first.1..=last.1.min(first.1.saturating_add(MAX_SPREAD.1));
             covered.extend(columns.map(|column| (column, text.clone())));
         }
@@ -372,6 +377,21 @@ mod tests {
         let merges = [[(0, 0), (0, 4)], [(1, 1), (1, 2)], [(1, 3), (1, 4)], [(2, 0), (3, 0)]];
         let expect = "S\n\nTitle\n\n|  | 2023 | 2023 | 2024 | 2024 |\n| North | 1 | 2 | 3 | 4 |\n\
                       | North | 5 |  |  |  |";
+        assert_eq!(texts(&cells, &merges), [expect]);
+    }
+
+    #[test]
+    fn a_row_that_only_merged_cells_reach_is_no_gap() {
+        let cells = [
+            (0, 0, "Part"),
+            (0, 1, "Price"),
+            (2, 0, "Bolt"),
+            (2, 1, "7"),
+            (4, 0, "x"),
+            (4, 1, "y"),
+        ];
+        let merges = [[(0, 0), (1, 0)], [(0, 1), (1, 1)]];
+        let expect = "S\n\n| Part | Price |\n| Bolt | 7 |\n\n| x | y |";
         assert_eq!(texts(&cells, &merges), [expect]);
     }
 
