@@ -24,12 +24,7 @@ const NOTHING: &str = "nothing in the archive can be read: ";
 ///
 /// # Errors
 /// `Rejected` when it is empty, damaged, or no member can be read; the errors of `emit`.
-pub(crate) fn convert(
-    mut package: Package,
-    _input: &ConvertInput,
-    settings: &Settings,
-    emit: Emit<'_>,
-) -> Result<()> {
+pub(crate) fn convert(mut package: Package, settings: &Settings, emit: Emit<'_>) -> Result<()> {
     let names = package.names()?;
     let mut order: Vec<usize> = (0..names.len()).filter(|&at| !is_noise(&names[at])).collect();
     order.sort_by(|&a, &b| names[a].cmp(&names[b]));

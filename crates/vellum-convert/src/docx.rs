@@ -19,19 +19,14 @@ use crate::{Emit, Settings, package::Package};
 use body::{Body, Notes};
 use numbering::Numbering;
 use styles::Styles;
+use vellum_core::Result;
 use vellum_core::document::{Document, Format, Layout, SectionKind};
-use vellum_core::{Result, ports::ConvertInput};
 
 /// Hands the document in `package` on, as one part.
 ///
 /// # Errors
 /// `Rejected` when it is damaged or holds too much text.
-pub(crate) fn convert(
-    mut package: Package,
-    _input: &ConvertInput,
-    settings: &Settings,
-    emit: Emit<'_>,
-) -> Result<()> {
+pub(crate) fn convert(mut package: Package, settings: &Settings, emit: Emit<'_>) -> Result<()> {
     let main = main_part(&mut package, "word/document.xml")?;
     let relations = relations(&mut package, &main)?;
     let related = |kind: &str| {

@@ -18,7 +18,6 @@ use package_file::{Book, Chapter};
 use std::collections::BTreeMap;
 use vellum_core::Result;
 use vellum_core::document::{Document, Format, SectionKind};
-use vellum_core::ports::ConvertInput;
 
 /// Most chapters of a book.
 const MAX_CHAPTERS: usize = 20_000;
@@ -27,12 +26,7 @@ const MAX_CHAPTERS: usize = 20_000;
 ///
 /// # Errors
 /// `Rejected` when it is protected, damaged, or longer than `settings` allow; the errors of `emit`.
-pub(crate) fn convert(
-    mut package: Package,
-    _input: &ConvertInput,
-    settings: &Settings,
-    emit: Emit<'_>,
-) -> Result<()> {
+pub(crate) fn convert(mut package: Package, settings: &Settings, emit: Emit<'_>) -> Result<()> {
     let book = open(&mut package)?;
     let (title, metadata) = (book.title(), book.metadata());
     let mut n_bytes = 0;

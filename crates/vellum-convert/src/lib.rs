@@ -157,12 +157,12 @@ pub fn convert_parts(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) 
         Kind::Zip => {
             let mut package = package::Package::open(content, settings)?;
             match package::identify(&mut package)? {
-                Format::Docx => docx::convert(package, input, settings, &mut emit)?,
-                Format::Pptx => pptx::convert(package, input, settings, &mut emit)?,
+                Format::Docx => docx::convert(package, settings, &mut emit)?,
+                Format::Pptx => pptx::convert(package, settings, &mut emit)?,
                 Format::Xlsx | Format::Ods => sheet::convert(input, settings, &mut emit)?,
-                Format::Odt | Format::Odp => odf::convert(package, input, settings, &mut emit)?,
-                Format::Epub => epub::convert(package, input, settings, &mut emit)?,
-                _ => archive::convert(package, input, settings, &mut emit)?,
+                Format::Odt | Format::Odp => odf::convert(package, settings, &mut emit)?,
+                Format::Epub => epub::convert(package, settings, &mut emit)?,
+                _ => archive::convert(package, settings, &mut emit)?,
             }
         }
         Kind::Ole => outlook::convert(input, settings, &mut emit)?,

@@ -18,19 +18,14 @@ use crate::{Emit, Settings, package::Package};
 pub(crate) use sheets::sheets;
 use std::collections::BTreeMap;
 use styles::Styles;
+use vellum_core::Result;
 use vellum_core::document::{Document, Format, Layout, SectionKind};
-use vellum_core::{Result, ports::ConvertInput};
 
 /// Hands the text or the presentation in `package` on, as one part.
 ///
 /// # Errors
 /// `Rejected` when it is damaged, encrypted or holds too much text.
-pub(crate) fn convert(
-    mut package: Package,
-    _input: &ConvertInput,
-    settings: &Settings,
-    emit: Emit<'_>,
-) -> Result<()> {
+pub(crate) fn convert(mut package: Package, settings: &Settings, emit: Emit<'_>) -> Result<()> {
     let is_slides = crate::package::identify(&mut package)? == Format::Odp;
     let content = content(&mut package)?;
     let mut metadata = properties(&mut package)?;

@@ -15,19 +15,14 @@ use crate::xml::{Token, Xml};
 use crate::{Emit, Settings, package::Package, too_much_text};
 use shapes::Placeholders;
 use std::collections::HashMap;
+use vellum_core::Result;
 use vellum_core::document::{Document, Format, Section, SectionKind, Span};
-use vellum_core::{Result, ports::ConvertInput};
 
 /// Hands the slides of `package` on, as one part.
 ///
 /// # Errors
 /// `Rejected` when it is damaged, or holds too many slides or too much text.
-pub(crate) fn convert(
-    mut package: Package,
-    _input: &ConvertInput,
-    settings: &Settings,
-    emit: Emit<'_>,
-) -> Result<()> {
+pub(crate) fn convert(mut package: Package, settings: &Settings, emit: Emit<'_>) -> Result<()> {
     let slides = slides(&mut package)?;
     if slides.len() > settings.max_pages {
         let (n, limit) = (slides.len(), settings.max_pages);
