@@ -8,6 +8,12 @@ column. Needs `python-docx`, `openpyxl` and `lxml`.
 A true table is laid over the rows that follow each other best (an alignment of rows, in order), columns and rows without
 text left out on both sides; what blank rows or columns part in a sheet are two tables. A cell counts when its words are the same; of numbers and dates of a spreadsheet, the value.
 Merged cells count in every place they cover where the second reader says so, and once in PDFs.
+
+What the second readers leave out is read here from the same markup: in Word files the columns before the first cell of a row
+(`gridBefore`), content controls and tables in cells, in sheets the places that a merged cell covers (but not where it is alone
+in its row), in HTML the text of
+pictures and what is not displayed. Two things that Vellum adds do not make a cell wrong: the label of a list item, where the
+markup says that the paragraph has one, and the address behind a link, where the markup has a link to just that address in the cell.
 """
 
 import argparse
@@ -24,30 +30,121 @@ MAX_ROWS = 400
 MAX_COLUMNS = 60
 
 
-def normal(text):
+def letters(text):
     """Letters and digits of a cell, so that quotes, dashes and blanks may differ."""
     text = unicodedata.normalize("NFKC", str(text)).casefold()
-    return "".join(c for c in text if c.isalnum() or c in "%$€+-.") or text.strip()
+    return "".join(c for c in text if c.isalnum() or c in "%$€+-.")
+
+
+def normal(text):
+    return letters(text) or unicodedata.normalize("NFKC", str(text)).casefold().strip()
+
+
+class Cell(str):
+    """The text of a cell with what may stand beside it: labels of list items, addresses of links."""
+
+    def __new__(cls, paragraphs, addresses=()):
+        """Takes the text of each paragraph and whether it has a label."""
+        cell = super().__new__(cls, " ".join(text for text, _ in paragraphs))
+        parts = [LABEL * has_label + re.escape(letters(text)) for text, has_label in paragraphs]
+        cell.pattern = re.compile("".join(parts))
+        cell.addresses = {address.removeprefix("mailto:") for address in addresses}
+        return cell
+
+    def is_in(self, ours):
+        for address in self.addresses:
+            ours = ours.replace(f"({address})", "")
+        return self.pattern.fullmatch(letters(ours)) is not None
+
+
+# A bullet, a number or a letter, also of several levels.
+LABEL = r"(?:-|(?:\d+|[a-z]|[ivxlc]+)(?:\.(?:\d+|[a-z]|[ivxlc]+))*\.?)?"
 
 
 def docx_tables(path):
     import docx
     from docx.oxml.ns import qn
-    from docx.table import Table
-    for table in docx.Document(path).element.body.iter(qn("w:tbl")):
+    document = docx.Document(path)
+
+    def within(element, tag):
+        """The nearest elements of a kind, inside of content controls and insertions too."""
+        for child in element:
+            if child.tag == qn(tag):
+                yield child
+            elif child.tag in map(qn, ("w:sdt", "w:sdtContent", "w:ins", "w:customXml", "w:smartTag")):
+                yield from within(child, tag)
+
+    def value(element, path, default=None):
+        for found in element.findall("/".join(map(qn, path.split("/")))):
+            return found.get(qn("w:val"), "")
+        return default
+
+    def is_listed(paragraph):
+        """Whether the paragraph or a style that it has is numbered."""
+        number = value(paragraph, "w:pPr/w:numPr/w:numId")
+        name = value(paragraph, "w:pPr/w:pStyle")
+        for _ in range(20):
+            style = next((s for s in document.styles.element if s.get(qn("w:styleId")) == name), None)
+            if number is not None or style is None:
+                break
+            number, name = value(style, "w:pPr/w:numPr/w:numId"), value(style, "w:basedOn")
+        return number not in (None, "0")
+
+    def cell(tc):
+        paragraphs, addresses = [], set()
+        for p in tc.iter(qn("w:p")):
+            if any(parent.tag.endswith("}Fallback") for parent in p.iterancestors()):
+                continue
+            text = ""
+            for run in p.iter(qn("w:t"), qn("m:t"), qn("w:tab"), qn("w:br"), qn("w:noBreakHyphen")):
+                parents = list(run.iterancestors())
+                if next(parent for parent in parents if parent.tag == qn("w:p")) is p:
+                    if not any(parent.tag in (qn("w:del"), qn("w:tabs")) for parent in parents):
+                        text += "-" if run.tag == qn("w:noBreakHyphen") else run.text or " "
+            paragraphs.append((text, is_listed(p)))
+        for link in tc.iter(qn("w:hyperlink")):
+            relation = document.part.rels.get(link.get(qn("r:id"), ""))
+            if relation is not None and relation.is_external:
+                addresses.add(relation.target_ref)
+        return Cell(paragraphs, addresses)
+
+    for table in document.element.body.iter(qn("w:tbl")):
         # A table inside a table is a part of a cell.
-        if not any(parent.tag == qn("w:tbl") for parent in table.iterancestors()):
-            table = Table(table, None)
-            yield [[cell.text for cell in row.cells] for row in table.rows]
+        if any(parent.tag == qn("w:tbl") for parent in table.iterancestors()):
+            continue
+        rows = []
+        for tr in within(table, "w:tr"):
+            row = [""] * int(value(tr, "w:trPr/w:gridBefore", 0))
+            for tc in within(tr, "w:tc"):
+                text = cell(tc)
+                if value(tc, "w:tcPr/w:vMerge", "restart") != "restart":
+                    above = rows[-1] if rows else []
+                    text = above[len(row)] if len(row) < len(above) else ""
+                elif value(tc, "w:tcPr/w:hMerge", "restart") != "restart" and row:
+                    text = row[-1]
+                row += [text] * int(value(tc, "w:tcPr/w:gridSpan", 1))
+            rows.append(row)
+        yield rows
 
 
 def xlsx_tables(path):
     import openpyxl
     for sheet in openpyxl.load_workbook(path, data_only=True).worksheets:
         if sheet.sheet_state == "visible" and sheet.max_row <= MAX_ROWS and sheet.max_column <= MAX_COLUMNS:
+            rows = [["" if value is None else value for value in row] for row in sheet.iter_rows(values_only=True)]
+            own = [sum(str(value).strip() != "" for value in row) for row in rows]
+            for area in sheet.merged_cells.ranges:
+                value = rows[area.min_row - 1][area.min_col - 1]
+                is_alone = own[area.min_row - 1] == 1
+                for row in rows[area.min_row - 1:area.max_row]:
+                    # A cell alone in its row counts once.
+                    if not is_alone:
+                        row[area.min_col - 1:area.max_col] = [value] * (area.max_col - area.min_col + 1)
             hidden = {row for row, about in sheet.row_dimensions.items() if about.hidden}
-            yield from islands([["" if value is None else value for value in row]
-                                for n, row in enumerate(sheet.iter_rows(values_only=True), 1) if n not in hidden])
+            # A row in which no cell begins, and which merged cells cover, says nothing of its own.
+            rows = [row for n, (row, n_own) in enumerate(zip(rows, own), 1)
+                    if n not in hidden and (n_own or not any(str(value).strip() for value in row))]
+            yield from islands(rows)
 
 
 def islands(rows):
@@ -83,9 +180,14 @@ def html_tables(path):
                     row.append(text)
                     continue
                 cell = cells.pop(0)
-                for junk in cell.iter("style", "script"):
-                    junk.text = ""
-                text = " ".join(" ".join(cell.itertext()).split())
+                for junk in list(cell.iter("style", "script", "*")):
+                    is_hidden = "display:none" in junk.get("style", "").replace(" ", "")
+                    if junk.tag in ("style", "script") or (is_hidden and junk is not cell):
+                        junk.drop_tree()
+                for picture in cell.iter("img"):
+                    picture.text = picture.get("alt")
+                links = [link.get("href") for link in cell.iter("a") if link.get("href")]
+                text = Cell([(" ".join(" ".join(cell.itertext()).split()), False)], links)
                 for _ in range(int(cell.get("colspan") or 1)):
                     hanging[len(row)] = (text, int(cell.get("rowspan") or 1) - 1)
                     row.append(text)
@@ -141,6 +243,8 @@ def same(true, ours):
             return False
         decimals = len(text.partition(".")[2]) + (2 if "%" in ours else 0)
         return abs(abs(shown) - abs(true)) <= 0.51 * 10 ** -decimals
+    if isinstance(true, Cell) and letters(true):
+        return true.is_in(ours)
     return normal(true) == normal(ours)
 
 
