@@ -44,16 +44,16 @@ pub(crate) async fn start(
     let pass = Pass::grant(&principal, &name, Verb::Write)?;
     let (id, progress) = jobs::start(&server.app, &pass, &request.as_request()).await?;
     let live = progress.borrow().clone();
-    accepted(&server, id, live)
+    Ok(accepted(&server, id, live))
 }
 
 /// Answers that a job is accepted, and where it is.
-fn accepted(server: &Server, id: JobId, live: Progress) -> Result<Response, Problem> {
+fn accepted(server: &Server, id: JobId, live: Progress) -> Response {
     // Ids and base paths are visible ASCII; a base path that is not would match no request.
     let location = HeaderValue::try_from(format!("{}/api/v1/jobs/{id}", server.base_path))
         .unwrap_or(HeaderValue::from_static(""));
     let headers = [(header::LOCATION, location)];
-    Ok((StatusCode::ACCEPTED, headers, axum::Json(Job::from(live))).into_response())
+    (StatusCode::ACCEPTED, headers, axum::Json(Job::from(live))).into_response()
 }
 
 /// How many jobs are listed.
@@ -181,7 +181,7 @@ pub(crate) async fn resume(
     let pass = Pass::grant(&principal, &job.spec.collection, Verb::Write)?;
     let (id, progress) = jobs::resume(&server.app, &pass, job.id).await?;
     let live = progress.borrow().clone();
-    accepted(&server, id, live)
+    Ok(accepted(&server, id, live))
 }
 
 /// Streams a job's progress: events `progress`, at most five a second, then `done` with the job as it

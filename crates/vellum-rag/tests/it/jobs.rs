@@ -330,3 +330,40 @@ async fn content_that_comes_back_after_a_crash_is_whole() {
     sync(&app).await;
     assert_eq!(world.contents().await, first);
 }
+
+/// Five thousand documents: cancelled amid the work; half of them change and a fifth goes; then resumed.
+#[tokio::test]
+async fn a_large_job_ends_with_exactly_the_new_state() {
+    const N: usize = 5_000;
+    let world = filled(N);
+    let (app, permits) = gated(&world, "local");
+    let (id, mut watcher) = start(&app).await;
+    permits.add_permits(1_800);
+    until(&mut watcher, |progress| progress.job.report.added >= 1_200).await;
+    jobs::cancel(&app, id).await.unwrap();
+    let cancelled = stopped(&mut watcher).await;
+    assert_eq!(cancelled.state, JobState::Cancelled);
+    let committed = cancelled.report.added;
+    for n in 0..N {
+        let name = format!("{n:04}.txt");
+        if n % 5 == 4 {
+            world.remove(&name);
+        } else if n % 2 == 0 {
+            world.put(&name, &format!("Document {n} was changed: valve {n} is shut."));
+        }
+    }
+    let (same, mut watcher) = jobs::resume(&world.app(), &pass(), id).await.unwrap();
+    assert_eq!(same, id);
+    let job = until(&mut watcher, |progress| !progress.job.state.is_active()).await.job;
+    let report = &job.report;
+    assert_eq!((job.state, report.listed), (JobState::Done, 4_000), "{:?}", job.error);
+    assert_eq!(report.listed, report.settled());
+    assert_eq!((report.unchanged, report.rejected.count, report.failed.count), (0, 0, 0));
+    // Of those that were committed two in five changed and one in five went.
+    assert!(report.updated > committed / 3 && report.updated < committed / 2, "{report:?}");
+    assert!(report.removed > committed / 6, "{report:?}");
+    let clean = World { objects: world.objects.clone(), ..World::new() };
+    sync(&clean.app()).await;
+    assert_eq!(world.contents().await, clean.contents().await);
+    assert_eq!(world.contents().await.len(), 4_000);
+}
