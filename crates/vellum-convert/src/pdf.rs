@@ -1,9 +1,10 @@
 //! PDF with a text layer: pages of glyphs to pages of text.
 //!
 //! The steps, each in a module: interpret a page into positioned glyphs (`glyphs`), form words and
-//! lines (`lines`), leave out running headers and footers (`furniture`, looks at many pages), find the reading
-//! order and tables (`layout`, `table`), let lines flow into paragraphs (`flow`), find the headings (`outline`,
-//! `headings`). Text keeps its place on the way (`placed`). Every page keeps its section, empty or not.
+//! lines (`lines`), leave out running headers and footers (`furniture`, looks at many pages), find columns
+//! and tables (`layout`, `table`) and the order to read them in (`drawn`), let lines flow into paragraphs (`flow`),
+//! find the headings (`outline`, `headings`). Text keeps its place on the way (`placed`). Every page keeps its section,
+//! empty or not.
 //!
 //! The interpreter is `hayro-interpret`: it repairs damaged files instead of giving up, decrypts, and
 //! is the renderer's own, so that text and page images agree. Like every PDF library it can still
@@ -12,6 +13,7 @@
 //! Pages are also drawn (`render`). Pages with pictures and no text are named in the metadata. Not here: OCR
 //! (`crate::ocr`), form fields.
 
+mod drawn;
 pub(crate) mod flow;
 mod furniture;
 mod glyphs;

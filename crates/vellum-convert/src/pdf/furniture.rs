@@ -145,7 +145,7 @@ mod tests {
     fn line(y: f64, texts: &[&str]) -> Vec<Word> {
         let word = |(n, text): (usize, &&str)| {
             let (x0, text) = (100.0 * n as f64, (*text).to_owned());
-            Word { text, x0, x1: x0 + 40.0, y, size: 10.0, after_blank: false }
+            Word { text, x0, x1: x0 + 40.0, y, size: 10.0, after_blank: false, order: 0 }
         };
         texts.iter().enumerate().map(word).collect()
     }

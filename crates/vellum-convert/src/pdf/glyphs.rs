@@ -49,6 +49,8 @@ pub(crate) struct Glyph {
     pub(crate) y: f64,
     /// Height of the em square.
     pub(crate) size: f64,
+    /// Invisible text is the text layer of a scanned page.
+    pub(crate) is_visible: bool,
 }
 
 /// A horizontal line: `[x0, x1]` at `y`.
@@ -135,7 +137,7 @@ struct Collector {
 }
 
 impl Collector {
-    fn glyph(&mut self, drawn: &Drawn<'_>, transform: Affine) {
+    fn glyph(&mut self, drawn: &Drawn<'_>, transform: Affine, is_visible: bool) {
         let along = direction(transform, Vec2::new(1.0, 0.0));
         let up = direction(transform, Vec2::new(0.0, 1.0));
         let advance = match drawn {
@@ -151,7 +153,8 @@ impl Collector {
         }
         let turn = self.turn(along);
         let place = upright(origin, turn, self.page.width, self.page.height);
-        let glyph = |text| Glyph { text, x0: place.x, x1: place.x + length, y: place.y, size };
+        let (x0, x1) = (place.x, place.x + length);
+        let glyph = |text| Glyph { text, x0, x1, y: place.y, size, is_visible };
         match (characters(drawn), drawn) {
             (Some(text), _) if !text.is_empty() => self.place(turn, glyph(text)),
             // What it stands for is told.
@@ -297,13 +300,13 @@ impl<'a> Device<'a> for Collector {
         }
     }
 
-    fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, _: &DrawMode) {
-        // Invisible text is the text layer of a scanned page.
+    fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, mode: &DrawMode) {
         if self.n_glyphs > MAX_GLYPHS {
             return;
         }
+        let is_visible = !matches!(mode, DrawMode::Invisible);
         for glyph in run.glyphs() {
-            self.glyph(glyph, props.transform * glyph.transform());
+            self.glyph(glyph, props.transform * glyph.transform(), is_visible);
         }
     }
 

@@ -2,13 +2,15 @@
 //!
 //! 1. Tables framed by rules are cut out first (`table.rs`) and travel as one item.
 //! 2. A gutter is looked for: a place that many lines leave blank with text on both sides of it. The
-//!    sides must read like prose (lines that fill their side), or the gutter is one of a table.
+//!    sides must read like prose (lines that fill their side) or have been drawn one after the other, or the gutter is
+//!    one of a table.
 //! 3. Lines that cross the gutter (titles, wide tables) divide the region into bands; in each band the
 //!    left side is read before the right, each side again from step 2.
 //! 4. What has no gutter is one block; rows of cells in it become a table.
 //!
 //! Recursion is at most [`MAX_DEPTH`] deep. Cost is linear in the words times the probed places.
 
+use super::drawn;
 use super::glyphs::Rules;
 use super::lines::{Line, Word, lines};
 use super::table::{self, Table};
@@ -21,6 +23,10 @@ const MIN_PARTED: usize = 4;
 const MIN_GUTTER: f64 = 0.75;
 /// Distance between places that are probed for a gutter, in points.
 const PROBE_STEP: f64 = 2.0;
+/// Least share of the parted lines whose sides were drawn apart, and lines for each change from side to side, in columns
+/// that are no prose.
+const MIN_APART: f64 = 0.8;
+const MIN_LINES_OF_CHANGE: usize = 3;
 /// Gap, in em, that parts what stands side by side.
 const PIECE_GAP: f64 = 1.5;
 /// Least share of the widest lines' width that a median line of prose has.
@@ -29,7 +35,7 @@ const MIN_FILL: f64 = 0.5;
 const MIN_PROSE_CHARS: f64 = 14.0;
 
 /// A part of a page that is read from top to bottom.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Block {
     /// Lines of running text, or of anything that is no table.
     Lines(Vec<Line>),
@@ -42,7 +48,7 @@ pub(crate) fn blocks(words: Vec<Word>, rules: &Rules, gap: f64) -> Vec<Block> {
     let (tables, words) = table::ruled(words, rules, gap);
     let mut blocks = Vec::new();
     region(words, tables, gap, 0, &mut blocks);
-    blocks
+    drawn::ordered(blocks)
 }
 
 fn region(words: Vec<Word>, tables: Vec<Table>, gap: f64, depth: usize, blocks: &mut Vec<Block>) {
@@ -128,29 +134,36 @@ fn single_column(lines: Vec<Line>, tables: Vec<Table>, gap: f64, blocks: &mut Ve
 enum Side {
     Left,
     Right,
-    /// Text on both sides and a wide gap between.
-    Parted,
+    /// Text on both sides and a wide gap between; the right may have been drawn next.
+    Parted {
+        in_turn: bool,
+    },
     Across,
 }
 
 fn side(line: &Line, x: f64) -> Side {
-    let mut left = f64::MIN;
-    let mut right = f64::MAX;
+    let (mut left, mut right): (Option<&Word>, Option<&Word>) = (None, None);
     for word in &line.words {
         if word.x0 < x && word.x1 > x {
             return Side::Across;
         }
-        if word.x1 <= x { left = left.max(word.x1) } else { right = right.min(word.x0) }
+        if word.x1 <= x {
+            left = left.filter(|left| left.x1 >= word.x1).or(Some(word));
+        } else {
+            right = right.filter(|right| right.x0 <= word.x0).or(Some(word));
+        }
     }
-    match (left > f64::MIN, right < f64::MAX) {
-        (true, false) => Side::Left,
-        (false, _) => Side::Right,
-        (true, true) if right - left >= MIN_GUTTER * line.size => Side::Parted,
-        (true, true) => Side::Across,
+    match (left, right) {
+        (Some(_), None) => Side::Left,
+        (None, _) => Side::Right,
+        (Some(left), Some(right)) if right.x0 - left.x1 >= MIN_GUTTER * line.size => {
+            Side::Parted { in_turn: right.order == left.order + 1 }
+        }
+        (Some(_), Some(_)) => Side::Across,
     }
 }
 
-/// Returns the middle of the gutter between two columns of prose.
+/// Returns the middle of the gutter between two columns of prose, or of what was drawn one after the other.
 fn find_gutter(lines: &[Line]) -> Option<f64> {
     let x0 = lines.iter().map(Line::x0).fold(f64::MAX, f64::min);
     let x1 = lines.iter().map(Line::x1).fold(f64::MIN, f64::max);
@@ -160,25 +173,48 @@ fn find_gutter(lines: &[Line]) -> Option<f64> {
     }
     let n_probes = (width * 0.7 / PROBE_STEP) as usize;
     let place = |n: usize| x0 + width * 0.15 + n as f64 * PROBE_STEP;
-    let scores: Vec<usize> = (0..=n_probes).map(|n| score(lines, place(n))).collect();
-    let best = scores.iter().copied().max().filter(|&best| best > 0)?;
-    // The widest place that is nearly as good: the blank behind the numbers of a list parts lines as well.
-    let is_good = |n: &usize| scores[*n] * 10 >= best * 9;
-    let good: Vec<usize> = (0..=n_probes).filter(is_good).collect();
-    let widest = good.chunk_by(|a, b| a + 1 == *b).rev().max_by_key(|run| run.len())?;
-    let x = (place(widest[0]) + place(widest[widest.len() - 1])) / 2.0;
-    is_prose(lines, x).then_some(x)
+    let scores: Vec<Score> = (0..=n_probes).map(|n| score(lines, place(n))).collect();
+    // The middle of the widest place that is nearly as good as the best: the blank behind the numbers of a list parts
+    // lines as well.
+    let widest = |value: &dyn Fn(&Score) -> usize| {
+        let best = scores.iter().map(value).max().filter(|&best| best > 0)?;
+        let good: Vec<usize> =
+            (0..=n_probes).filter(|&n| value(&scores[n]) * 10 >= best * 9).collect();
+        let widest = good.chunk_by(|a, b| a + 1 == *b).rev().max_by_key(|run| run.len())?;
+        Some((place(widest[0]) + place(widest[widest.len() - 1])) / 2.0)
+    };
+    let prose = widest(&|score| score.n_sides).filter(|&x| is_prose(lines, x));
+    prose.or_else(|| widest(&|score| score.n_drawn_apart).filter(|&x| is_drawn_apart(lines, x)))
 }
 
-/// Returns how well `x` parts the lines: the number parted, zero when too many cross.
-fn score(lines: &[Line], x: f64) -> usize {
-    let mut n_parted = 0;
-    let mut n_across = 0;
+/// Returns whether the sides of `x` were drawn one after the other, as text boxes and tables side by side are.
+fn is_drawn_apart(lines: &[Line], x: f64) -> bool {
+    let mut words: Vec<&Word> = lines.iter().flat_map(|line| &line.words).collect();
+    words.sort_by_key(|word| word.order);
+    let is_left = |word: &&Word| (word.x0 + word.x1) / 2.0 < x;
+    let n_changes = words.windows(2).filter(|pair| is_left(&pair[0]) != is_left(&pair[1])).count();
+    n_changes * MIN_LINES_OF_CHANGE <= lines.len()
+}
+
+/// How well a place parts lines.
+#[derive(Default)]
+struct Score {
+    /// Lines with text on both sides, or in turn on one and the other; zero when too many cross.
+    n_sides: usize,
+    /// Lines whose sides were not drawn one after the other; zero when they are few.
+    n_drawn_apart: usize,
+}
+
+fn score(lines: &[Line], x: f64) -> Score {
+    let (mut n_parted, mut n_across, mut n_apart) = (0, 0, 0);
     // Columns whose baselines differ have no parted lines, but lines in turn left and right.
     let (mut left, mut right) = (Extent::default(), Extent::default());
     for line in lines {
         match side(line, x) {
-            Side::Parted => n_parted += 1,
+            Side::Parted { in_turn } => {
+                n_parted += 1;
+                n_apart += usize::from(!in_turn);
+            }
             Side::Across => n_across += 1,
             Side::Left => left.add(line.y),
             Side::Right => right.add(line.y),
@@ -186,7 +222,11 @@ fn score(lines: &[Line], x: f64) -> usize {
     }
     let n_in_turn = if left.overlaps(&right) { left.n.min(right.n) } else { 0 };
     let n_sides = n_parted + n_in_turn;
-    if n_sides < MIN_PARTED || n_sides * 3 < n_across { 0 } else { n_sides }
+    if n_sides < MIN_PARTED || n_sides * 3 < n_across {
+        return Score::default();
+    }
+    let is_apart = n_apart >= MIN_PARTED && n_apart as f64 >= MIN_APART * n_parted as f64;
+    Score { n_sides, n_drawn_apart: if is_apart { n_apart } else { 0 } }
 }
 
 struct Extent {

@@ -10,6 +10,8 @@ use super::placed::Placed;
 /// Gap, in em, that parts words on a page whose blanks are drawn, and on one whose blanks are gaps.
 const GAP_WITH_BLANKS: f64 = 0.22;
 const GAP_WITHOUT_BLANKS: f64 = 0.13;
+/// Least room, in em, that a drawn blank leaves.
+const LEAST_BLANK: f64 = 0.08;
 /// How far the glyphs of a word may overlap, in em; more means that another text begins.
 const MAX_OVERLAP: f64 = 0.35;
 /// Distance of baselines, in em, within which pieces are one line (superscripts included).
@@ -34,6 +36,9 @@ pub(crate) struct Word {
     pub(crate) size: f64,
     /// Whether a blank was drawn before it.
     pub(crate) after_blank: bool,
+    /// Its place among the words of the page in the order of drawing; words drawn one after the other on one line
+    /// count from left to right.
+    pub(crate) order: usize,
 }
 
 impl Word {
@@ -41,7 +46,7 @@ impl Word {
     pub(crate) fn in_box(x0: f64, top: f64, x1: f64, bottom: f64) -> Self {
         let size = (bottom - top) / (ASCENT + DESCENT);
         let y = top + ASCENT * size;
-        Self { text: String::new(), x0, x1, y, size, after_blank: false }
+        Self { text: String::new(), x0, x1, y, size, after_blank: false, order: 0 }
     }
 
     pub(crate) fn top(&self) -> f64 {
@@ -78,9 +83,19 @@ pub(crate) fn words(glyphs: &[Glyph]) -> Words {
     let gap = if draws_blanks { GAP_WITH_BLANKS } else { GAP_WITHOUT_BLANKS };
     let mut words = Vec::new();
     let mut open: Vec<&Glyph> = Vec::new();
+    let mut last: Option<&Glyph> = None;
     let mut after_blank = false;
     for glyph in glyphs {
         let is_blank = glyph.text.trim().is_empty();
+        if !is_blank {
+            // A drawn blank under a glyph that follows at once is a leftover of kerning, but in the text layer of a scan,
+            // whose letters are wider than those in the picture.
+            let is_leftover = || last.is_some_and(|last| is_squeezed(last, glyph));
+            if open.is_empty() && glyph.is_visible && is_leftover() {
+                after_blank = false;
+            }
+            last = Some(glyph);
+        }
         if is_blank || open.last().is_some_and(|last| !continues(last, glyph, gap)) {
             close_word(&mut open, after_blank, &mut words);
             after_blank = is_blank;
@@ -90,7 +105,29 @@ pub(crate) fn words(glyphs: &[Glyph]) -> Words {
         }
     }
     close_word(&mut open, after_blank, &mut words);
+    number(&mut words);
     Words { words, gap }
+}
+
+/// Returns whether hardly any room is left between two glyphs of a line.
+fn is_squeezed(last: &Glyph, next: &Glyph) -> bool {
+    let size = last.size.max(next.size);
+    let distance = (next.x0 - last.x1).max(last.x0 - next.x1);
+    (last.y - next.y).abs() < 0.5 * size && (-size..=LEAST_BLANK * size).contains(&distance)
+}
+
+/// Numbers words by the order of drawing.
+fn number(words: &mut [Word]) {
+    let on_one_line = |a: &Word, b: &Word| (a.y - b.y).abs() <= SAME_LINE * a.size.max(b.size);
+    let mut first = 0;
+    for run in words.chunk_by_mut(on_one_line) {
+        let mut from_left: Vec<&mut Word> = run.iter_mut().collect();
+        from_left.sort_by(|a, b| a.x0.total_cmp(&b.x0));
+        for (n, word) in from_left.into_iter().enumerate() {
+            word.order = first + n;
+        }
+        first += run.len();
+    }
 }
 
 fn continues(last: &Glyph, next: &Glyph, gap: f64) -> bool {
@@ -118,7 +155,7 @@ fn close_word(open: &mut Vec<&Glyph>, after_blank: bool, words: &mut Vec<Word>) 
     }
     let text = open.iter().map(|glyph| glyph.text.as_str()).collect();
     open.clear();
-    words.push(Word { text, x0, x1, y, size, after_blank });
+    words.push(Word { text, x0, x1, y, size, after_blank, order: 0 });
 }
 
 /// Words on one baseline, from left to right.
@@ -131,7 +168,8 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    fn new(mut words: Vec<Word>) -> Self {
+    /// Returns a line of `words`, which stand on one baseline.
+    pub(crate) fn new(mut words: Vec<Word>) -> Self {
         words.sort_by(|a, b| a.x0.total_cmp(&b.x0));
         let mut line = Self { words, y: 0.0, size: 0.0 };
         // The size that most characters have; one drop cap or footnote mark decides nothing.
@@ -214,8 +252,12 @@ pub(crate) fn text_of(words: &[Word], gap: f64) -> Placed {
                 right.after_blank
             };
             let size = left.size.max(right.size);
-            // A drawn blank under a glyph that follows at once is a leftover of kerning.
-            if distance > gap * size || drawn && distance > 0.08 * size {
+            let is_next = word.order.abs_diff(previous.order) == 1;
+            let is_level = (word.y - previous.y).abs() <= 0.1 * size;
+            if distance > gap * size
+                || drawn && (is_next || distance > LEAST_BLANK * size)
+                || distance < -MAX_OVERLAP * size && !(is_next && is_level)
+            {
                 text.push_str(" ");
             }
         }
@@ -254,7 +296,7 @@ mod tests {
     use super::*;
 
     fn glyph(text: &str, x0: f64, y: f64) -> Glyph {
-        Glyph { text: text.into(), x0, x1: x0 + 5.0, y, size: 10.0 }
+        Glyph { text: text.into(), x0, x1: x0 + 5.0, y, size: 10.0, is_visible: true }
     }
 
     fn read(glyphs: &[Glyph]) -> Vec<String> {

@@ -121,7 +121,7 @@ mod tests {
 
     fn word(text: &str, x0: f64) -> Word {
         let text = text.into();
-        Word { text, x0, x1: x0 + 10.0, y: 10.0, size: 10.0, after_blank: false }
+        Word { text, x0, x1: x0 + 10.0, y: 10.0, size: 10.0, after_blank: false, order: 0 }
     }
 
     fn spans(placed: &Placed) -> Vec<(&str, f64)> {

@@ -7,6 +7,9 @@
 //! continues the row above.
 //!
 //! Without rules, two or more consecutive lines with wide gaps are a table of their own lines.
+//!
+//! A program draws a table row by row, cell by cell. So the rows that follow the order of drawing best are the true ones,
+//! and where none do, as in forms and charts, there is no table, unless rules frame a grid of short cells nearly all filled.
 
 use super::glyphs::{Rule, Rules, Upright};
 use super::layout::Block;
@@ -21,6 +24,8 @@ const MIN_RULES: usize = 3;
 const MAX_ROW_HEIGHT: f64 = 200.0;
 /// Height, in points, up to which a row is never too high for its table.
 const MAX_GRID_ROW: f64 = 45.0;
+/// Height of a row, as a multiple of the usual one, from which it may be text between two tables.
+const WIDER_GAP: f64 = 1.5;
 /// Least blank between columns, in em; and where at least so many rows agree.
 const MIN_COLUMN_GAP: f64 = 0.7;
 const MIN_COLUMN_GAP_OF_MANY: f64 = 0.4;
@@ -38,14 +43,30 @@ const PROSE_CELL_CHARS: usize = 22;
 /// Lines from which they can be that.
 const MIN_PROSE_LINES: usize = 4;
 
+/// Least share of the lines of its cells that a table lets follow each other as they were drawn, or it is a form, a chart
+/// or text with a margin; and by how much other rows must agree better to be the true ones.
+const MIN_AGREEMENT: f64 = 0.75;
+const BETTER_AGREEMENT: f64 = 0.02;
+/// Least share of filled cells, and most words of a mean cell, of a table that was drawn in another order.
+const MIN_FILLED: f64 = 0.9;
+const MAX_CELL_WORDS: usize = 6;
+
 /// Rows of cells with their place on the page.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Table {
     pub(crate) rows: Vec<Vec<Placed>>,
     pub(crate) x0: f64,
     pub(crate) x1: f64,
     pub(crate) top: f64,
+    pub(crate) bottom: f64,
+    /// When the first of its words was drawn.
+    pub(crate) order: usize,
 }
+
+/// The lines of a cell.
+type Cell = Vec<Line>;
+/// The cells of a row.
+type Row = Vec<Cell>;
 
 /// Cuts the ruled tables out of `words`; returns them from top to bottom, and the other words.
 pub(crate) fn ruled(words: Vec<Word>, rules: &Rules, gap: f64) -> (Vec<Table>, Vec<Word>) {
@@ -67,12 +88,19 @@ pub(crate) fn ruled(words: Vec<Word>, rules: &Rules, gap: f64) -> (Vec<Table>, V
             word.x0 >= x0 && word.x1 <= x1 && middle > top && middle < bottom
         });
         rest = outside;
-        match rows(&inside, &stack, &rules.upright, gap) {
-            Some(rows) => tables.push(Table { rows, x0, x1, top }),
+        match rows(&inside, &stack, &rules.upright) {
+            Some(rows) => tables.push(Table {
+                rows: texts(&rows, gap),
+                x0,
+                x1,
+                top,
+                bottom,
+                order: first_drawn(&rows),
+            }),
             None => {
                 // Two tables of one width with text between look like one; the text is the widest row.
                 rest.extend(inside);
-                pending.extend(halves(stack));
+                pending.extend(halves(stack).into_iter().flatten());
             }
         }
     }
@@ -106,13 +134,19 @@ fn connected(stack: Vec<Rule>, uprights: &[Upright]) -> Vec<Vec<Rule>> {
     stack.chunk_by(is_row).map(<[Rule]>::to_vec).collect()
 }
 
-/// Divides a stack at its widest gap.
-fn halves(stack: Vec<Rule>) -> [Vec<Rule>; 2] {
+/// Divides a stack at its widest gap, if that is wider than others.
+fn halves(stack: Vec<Rule>) -> Option<[Vec<Rule>; 2]> {
     let height = |n: &usize| stack[*n].y - stack[*n - 1].y;
-    let at = (1..stack.len()).max_by(|a, b| height(a).total_cmp(&height(b))).unwrap_or(0);
+    let mut heights: Vec<f64> = (1..stack.len()).map(|n| height(&n)).collect();
+    heights.sort_by(f64::total_cmp);
+    let usual = heights.get(heights.len() / 2)?;
+    let at = (1..stack.len()).max_by(|a, b| height(a).total_cmp(&height(b)))?;
+    if height(&at) < WIDER_GAP * usual {
+        return None;
+    }
     let mut upper = stack;
     let lower = upper.split_off(at);
-    [upper, lower]
+    Some([upper, lower])
 }
 
 /// Groups rules of one extent, one below the other; each group ascends by `y`.
@@ -154,12 +188,7 @@ fn joined(rules: &[Rule]) -> Vec<Rule> {
     joined
 }
 
-fn rows(
-    words: &[Word],
-    stack: &[Rule],
-    uprights: &[Upright],
-    gap: f64,
-) -> Option<Vec<Vec<Placed>>> {
+fn rows(words: &[Word], stack: &[Rule], uprights: &[Upright]) -> Option<Vec<Row>> {
     let all = lines(words.to_vec());
     let starts = drawn_columns(stack, uprights).or_else(|| column_starts(&all))?;
     let n_chars: usize = words.iter().map(|word| word.text.chars().count()).sum();
@@ -180,22 +209,80 @@ fn rows(
     // Three rules (frame and header) bound many rows at once; a grid bounds each.
     let n_wide = bands.iter().filter(|band| n_full_lines(band, &starts) >= 3).count();
     let is_grid = n_wide == 0 || bands.len() >= 4 && n_wide * 3 < bands.len();
-    let mut rows = Vec::new();
-    for band in bands {
-        if is_grid {
-            rows.push(row(&band, &starts, gap));
-            continue;
+    let by_band = || bands.iter().map(|band| row(band, &starts)).collect::<Vec<Row>>();
+    let by_line = |joins: bool| {
+        let mut rows: Vec<Row> = Vec::new();
+        for band in &bands {
+            for line in band {
+                let cells = row(std::slice::from_ref(line), &starts);
+                match rows.last_mut() {
+                    Some(above) if joins && cells[0].is_empty() && line.y > band[0].y => {
+                        append(above, cells);
+                    }
+                    _ => rows.push(cells),
+                }
+            }
         }
-        for line in &band {
-            let cells = row(std::slice::from_ref(line), &starts, gap);
-            match rows.last_mut() {
-                Some(above) if cells[0].is_empty() && line.y > band[0].y => append(above, cells),
-                _ => rows.push(cells),
+        rows
+    };
+    let mut rows = if is_grid { by_band() } else { by_line(true) };
+    let mut best = agreement(&rows);
+    if best < 1.0 {
+        for other in [by_band(), by_line(true), by_line(false)] {
+            let agrees = agreement(&other);
+            if agrees > best + BETTER_AGREEMENT {
+                (rows, best) = (other, agrees);
             }
         }
     }
-    rows.retain(|cells: &Vec<Placed>| cells.iter().any(|cell| !cell.is_empty()));
-    (rows.len() >= 2).then_some(rows)
+    rows.retain(|cells: &Row| cells.iter().any(|cell| !cell.is_empty()));
+    (rows.len() >= 2 && (best >= MIN_AGREEMENT || is_regular(&rows))).then_some(rows)
+}
+
+/// Returns how far the rows read as they were drawn: the share of the lines of their cells that follow what was drawn
+/// before them.
+fn agreement(rows: &[Row]) -> f64 {
+    let lines: Vec<&Line> = rows.iter().flatten().flatten().collect();
+    let mut drawn: Vec<usize> = words_of(rows).map(|word| word.order).collect();
+    drawn.sort_unstable();
+    let follows = |a: &Line, b: &Line| {
+        let (last, first) = (
+            a.words.iter().map(|word| word.order).max(),
+            b.words.iter().map(|word| word.order).min(),
+        );
+        let at = last.and_then(|last| drawn.binary_search(&last).ok());
+        at.and_then(|at| drawn.get(at + 1).copied()) == first
+    };
+    let n_follow = lines.windows(2).filter(|pair| follows(pair[0], pair[1])).count();
+    if lines.len() < 2 { 1.0 } else { n_follow as f64 / (lines.len() - 1) as f64 }
+}
+
+fn words_of(rows: &[Row]) -> impl Iterator<Item = &Word> {
+    rows.iter().flatten().flatten().flat_map(|line| &line.words)
+}
+
+/// Returns whether most places of a table are filled, and not with texts.
+fn is_regular(rows: &[Row]) -> bool {
+    let n_cells = rows.iter().map(Vec::len).sum::<usize>();
+    let filled: Vec<&Cell> = rows.iter().flatten().filter(|cell| !cell.is_empty()).collect();
+    let n_words = words_of(rows).count();
+    rows.len() >= 3
+        && filled.len() as f64 >= MIN_FILLED * n_cells as f64
+        && n_words <= MAX_CELL_WORDS * filled.len()
+}
+
+/// Returns when the first word of a table was drawn.
+fn first_drawn(rows: &[Row]) -> usize {
+    words_of(rows).map(|word| word.order).min().unwrap_or_default()
+}
+
+/// Returns the texts of the cells.
+fn texts(rows: &[Row], gap: f64) -> Vec<Vec<Placed>> {
+    let text = |cell: &Cell| {
+        let lines: Vec<Placed> = cell.iter().map(|line| text_of(&line.words, gap)).collect();
+        super::flow::join_lines(&lines)
+    };
+    rows.iter().map(|cells| cells.iter().map(text).collect()).collect()
 }
 
 /// Counts lines of a band that are a row each: text in most columns, the first among them, or numbers.
@@ -292,7 +379,7 @@ fn column(word: &Word, starts: &[f64]) -> usize {
 
 /// Returns the cells of a row's lines. Words without numbers that only blanks part stay together, in the column where
 /// they begin: they may be a header over several.
-fn row(row: &[Line], starts: &[f64], gap: f64) -> Vec<Placed> {
+fn row(row: &[Line], starts: &[f64]) -> Row {
     let mut cells: Vec<Vec<Word>> = vec![Vec::new(); starts.len()];
     for piece in row.iter().flat_map(|line| line.cells(WORD_GAP)) {
         let first = column(&piece[0], starts);
@@ -302,21 +389,12 @@ fn row(row: &[Line], starts: &[f64], gap: f64) -> Vec<Placed> {
             cells[if is_text { first } else { column(word, starts) }].push(word.clone());
         }
     }
-    cells
-        .into_iter()
-        .map(|words| {
-            let texts: Vec<Placed> =
-                lines(words).iter().map(|line| text_of(&line.words, gap)).collect();
-            super::flow::join_lines(&texts)
-        })
-        .collect()
+    cells.into_iter().map(lines).collect()
 }
 
-fn append(row: &mut [Placed], continued: Vec<Placed>) {
-    for (cell, more) in row.iter_mut().zip(continued) {
-        if !more.is_empty() {
-            *cell = super::flow::join_lines(&[std::mem::take(cell), more]);
-        }
+fn append(row: &mut [Cell], continued: Row) {
+    for (cell, mut more) in row.iter_mut().zip(continued) {
+        cell.append(&mut more);
     }
 }
 
@@ -334,9 +412,10 @@ pub(crate) fn unruled(lines: &[Line], gap: f64, blocks: &mut Vec<Block>) {
         if !text.is_empty() {
             blocks.push(Block::Lines(std::mem::take(&mut text)));
         }
-        match prose_columns(&rest[..n_lines]) {
-            Some(columns) => blocks.extend(columns.into_iter().map(Block::Lines)),
-            None => blocks.push(Block::Table(table_of(&rest[..n_lines], gap))),
+        match (prose_columns(&rest[..n_lines]), table_of(&rest[..n_lines], gap)) {
+            (Some(columns), _) => blocks.extend(columns.into_iter().map(Block::Lines)),
+            (None, Some(table)) => blocks.push(Block::Table(table)),
+            (None, None) => blocks.push(Block::Lines(rest[..n_lines].to_vec())),
         }
         rest = &rest[n_lines..];
     }
@@ -390,17 +469,17 @@ fn is_wrapped(row: &Line, above: &Line, line: &Line) -> bool {
     line.y - above.y < 1.6 * above.size && line.words.first().is_some_and(starts_under_cell)
 }
 
-fn table_of(lines: &[Line], gap: f64) -> Table {
+fn table_of(lines: &[Line], gap: f64) -> Option<Table> {
     let x0 = lines.iter().map(Line::x0).fold(f64::MAX, f64::min);
     let x1 = lines.iter().map(Line::x1).fold(f64::MIN, f64::max);
-    let by_cells = |line: &Line| -> Vec<Placed> {
-        line.cells(CELL_GAP).iter().map(|cell| text_of(cell, gap)).collect()
+    let by_cells = |line: &Line| -> Row {
+        line.cells(CELL_GAP).iter().map(|cell| vec![Line::new(cell.to_vec())]).collect()
     };
     let rows = match column_starts(lines) {
         Some(starts) => {
-            let mut rows: Vec<Vec<Placed>> = Vec::new();
+            let mut rows: Vec<Row> = Vec::new();
             for line in lines {
-                let cells = row(std::slice::from_ref(line), &starts, gap);
+                let cells = row(std::slice::from_ref(line), &starts);
                 match rows.last_mut() {
                     Some(above) if cells[0].is_empty() && n_cells(line) == 1 => {
                         append(above, cells);
@@ -412,7 +491,10 @@ fn table_of(lines: &[Line], gap: f64) -> Table {
         }
         None => lines.iter().map(by_cells).collect(),
     };
-    Table { rows, x0, x1, top: lines[0].top() }
+    let (top, bottom) = (lines[0].top(), lines[lines.len() - 1].y);
+    let order = first_drawn(&rows);
+    let agrees = agreement(&rows) >= MIN_AGREEMENT;
+    agrees.then(|| Table { rows: texts(&rows, gap), x0, x1, top, bottom, order })
 }
 
 fn n_cells(line: &Line) -> usize {
@@ -442,16 +524,22 @@ mod tests {
     use super::super::{glyphs::Glyph, lines::words};
     use super::*;
 
-    /// Sets each column's lines at its place, and returns what they are taken for: text of `Lines`, or `table`.
-    fn taken_for(columns: &[(f64, &[&str])]) -> Vec<String> {
+    /// Sets each column's lines at its place, drawn line by line or column by column, and returns what they are taken for: text of `Lines`, or `table`.
+    fn taken_for(columns: &[(f64, &[&str])], by_column: bool) -> Vec<String> {
+        let n_lines = columns.iter().map(|(_, lines)| lines.len()).max().unwrap_or_default();
+        let mut places: Vec<(usize, usize)> =
+            (0..n_lines).flat_map(|n| (0..columns.len()).map(move |column| (n, column))).collect();
+        if by_column {
+            places.sort_by_key(|(n, column)| (*column, *n));
+        }
         let mut glyphs = Vec::new();
-        for (x, lines) in columns {
-            for (n, line) in lines.iter().enumerate() {
-                for (at, c) in line.chars().enumerate() {
-                    let x0 = x + 5.0 * at as f64;
-                    let (text, y) = (c.to_string(), 12.0 * n as f64);
-                    glyphs.push(Glyph { text, x0, x1: x0 + 5.0, y, size: 10.0 });
-                }
+        for (n, column) in places {
+            let (x, lines) = columns[column];
+            for (at, c) in lines[n].chars().enumerate() {
+                let x0 = x + 5.0 * at as f64;
+                let (text, y) = (c.to_string(), 12.0 * n as f64);
+                let (x1, size) = (x0 + 5.0, 10.0);
+                glyphs.push(Glyph { text, x0, x1, y, size, is_visible: true });
             }
         }
         let found = words(&glyphs);
@@ -483,10 +571,12 @@ mod tests {
         ];
         let numbers = ["1,204", "7", "19", "22,014"];
         assert_eq!(
-            taken_for(&[(0.0, &left), (160.0, &right)]),
+            taken_for(&[(0.0, &left), (160.0, &right)], false),
             [left.join("\n"), right.join("\n")]
         );
-        assert_eq!(taken_for(&[(0.0, &left), (160.0, &numbers)]), ["table"]);
-        assert_eq!(taken_for(&[(0.0, &left[..2]), (160.0, &right[..2])]), ["table"]);
+        assert_eq!(taken_for(&[(0.0, &left), (160.0, &numbers)], false), ["table"]);
+        // Drawn apart they are text and the numbers of its margin.
+        assert_ne!(taken_for(&[(0.0, &left), (160.0, &numbers)], true), ["table"]);
+        assert_eq!(taken_for(&[(0.0, &left[..2]), (160.0, &right[..2])], false), ["table"]);
     }
 }

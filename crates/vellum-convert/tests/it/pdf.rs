@@ -64,6 +64,17 @@ fn columns_with_other_baselines_are_columns_too() {
 }
 
 #[test]
+fn columns_drawn_line_by_line_are_columns_too() {
+    let lines = (0_u8..).zip(LEFT.iter().zip(&RIGHT));
+    let page = lines.fold(Page::new(), |page, (n, (left, right))| {
+        let y = 100.0 + 13.0 * f32::from(n);
+        page.text(50.0, y, 11.0, left).text(310.0, y, 11.0, right)
+    });
+    let text = pages(&pdf(None, vec![page])).remove(0);
+    assert!(text.contains("at the top of the other column"), "{text}");
+}
+
+#[test]
 fn letters_drawn_twice_are_one() {
     for n in 0..40 {
         // Wherever the two fall on a grid of places.
