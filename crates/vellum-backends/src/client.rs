@@ -5,6 +5,9 @@
 //! one budget (a fifth of the calls and ten a second, as in Linkerd and Finagle), so that an outage is never amplified; a
 //! call that finds it empty waits for its turn. After [`BREAK_AFTER`] failures in a row nothing is sent for
 //! [`BREAK_FOR`], then one call tries the way.
+//!
+//! A body that is read in pieces ([`Tries`]) has its deadline anew with every [`LEAST_PROGRESS`] bytes that arrive, so
+//! a long one may take long, and one that creeps ends.
 
 use reqwest::{RequestBuilder, Response, StatusCode, header};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,6 +33,8 @@ const BREAK_AFTER: u32 = 8;
 const BREAK_FOR: Duration = Duration::from_secs(1);
 /// Longest wait for the budget or the breaker before looking again.
 const TURN: Duration = Duration::from_millis(50);
+/// Bytes that have to arrive within one deadline: 546 a second of [`PATIENTLY`].
+const LEAST_PROGRESS: u64 = 64 << 10;
 /// How much of an answer that is an error is read.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
@@ -65,24 +70,18 @@ impl Client {
     /// # Errors
     /// When the system's certificates cannot be used.
     pub fn new() -> Result<Self> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(READ)
-            // An address is what it was configured to be, and credentials go nowhere else.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("vellum/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| {
-                Error::new(ErrorKind::Unavailable, "cannot set up an HTTP client")
-                    .with_source(error)
-            })?;
+        Ok(Self::over(built(builder())?))
+    }
+
+    /// Returns a client that sends through `http`, which comes from [`builder`].
+    pub(crate) fn over(http: reqwest::Client) -> Self {
         let state = State {
             retries: SAVED_RETRIES / 10.0,
             filled: Instant::now(),
             failures: 0,
             open_until: None,
         };
-        Ok(Self { http, state: Mutex::new(state) })
+        Self { http, state: Mutex::new(state) }
     }
 
     /// Sends what `request` makes, for as long as `patience` again where that can help; `operation` names the call in
@@ -96,27 +95,7 @@ impl Client {
         patience: Duration,
         request: impl Fn(&reqwest::Client) -> RequestBuilder,
     ) -> Result<Answer> {
-        let mut tries = self.tries(operation, patience);
-        loop {
-            tries.turn().await?;
-            match request(&self.http).send().await {
-                Ok(response) if response.status().is_success() => {
-                    self.succeeded();
-                    return Ok(Ok(response));
-                }
-                Ok(response) => {
-                    let status = response.status();
-                    let wait = retry_after(&response);
-                    let body = start_of(response).await;
-                    if !is_passing(status) {
-                        self.succeeded();
-                        return Ok(Err(Refusal { status, body }));
-                    }
-                    tries.failed(format!("the answer was {status}"), wait);
-                }
-                Err(error) => tries.failed(told(&error), None),
-            }
-        }
+        self.tries(operation, patience).send(request).await
     }
 
     /// Begins the tries of a call whose answer is read in pieces: see [`Tries`].
@@ -127,7 +106,9 @@ impl Client {
             operation,
             patience,
             began: Instant::now(),
+            arrived: 0,
             n_failed: 0,
+            n_in_a_row: 0,
             last: None,
             wait: None,
         }
@@ -163,6 +144,38 @@ impl Client {
     }
 }
 
+/// Returns what clients are built from.
+pub(crate) fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .read_timeout(READ)
+        // An address is what it was configured to be, and credentials go nowhere else.
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("vellum/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Returns the client.
+///
+/// # Errors
+/// When the system's certificates cannot be used.
+pub(crate) fn built(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
+    builder.build().map_err(|error| {
+        Error::new(ErrorKind::Unavailable, "cannot set up an HTTP client").with_source(error)
+    })
+}
+
+/// Why a connection must not be made: what resolves names says so, and trying again cannot help.
+#[derive(Debug)]
+pub(crate) struct NotAllowed(pub(crate) String);
+
+impl std::fmt::Display for NotAllowed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotAllowed {}
+
 /// The tries of one call.
 pub(crate) struct Tries<'a> {
     client: &'a Client,
@@ -170,12 +183,49 @@ pub(crate) struct Tries<'a> {
     patience: Duration,
     /// When the call began, or last got on.
     began: Instant,
+    /// Bytes since then.
+    arrived: u64,
     n_failed: u32,
+    /// The same since the call last got on.
+    n_in_a_row: u32,
     last: Option<String>,
     wait: Option<Duration>,
 }
 
 impl Tries<'_> {
+    /// Sends what `request` makes until there is an answer.
+    ///
+    /// # Errors
+    /// `Unavailable` when the deadline passed, `Forbidden` for an address that must not be called.
+    pub(crate) async fn send(
+        &mut self,
+        request: impl Fn(&reqwest::Client) -> RequestBuilder,
+    ) -> Result<Answer> {
+        loop {
+            self.turn().await?;
+            match request(&self.client.http).send().await {
+                Ok(response) if response.status().is_success() => {
+                    self.client.succeeded();
+                    return Ok(Ok(response));
+                }
+                Ok(response) => {
+                    let status = response.status();
+                    let wait = retry_after(&response);
+                    let body = start_of(response).await;
+                    if !is_passing(status) {
+                        self.client.succeeded();
+                        return Ok(Err(Refusal { status, body }));
+                    }
+                    self.failed(format!("the answer was {status}"), wait);
+                }
+                Err(error) => match not_allowed(&error) {
+                    Some(why) => return Err(Error::new(ErrorKind::Forbidden, &why.0)),
+                    None => self.failed(told(&error), None),
+                },
+            }
+        }
+    }
+
     /// Waits until the next try may be sent.
     ///
     /// # Errors
@@ -185,16 +235,7 @@ impl Tries<'_> {
             tokio::time::sleep(wait).await;
         }
         loop {
-            if self.began.elapsed() > self.patience {
-                let seconds = self.patience.as_secs();
-                let why = self.last.as_deref().unwrap_or("it was not its turn");
-                let message = format!(
-                    "{}: no success in {seconds} s and {} tries; last: {why}",
-                    self.operation, self.n_failed
-                );
-                return Err(Error::new(ErrorKind::Unavailable, message)
-                    .with_hint("check that the service runs and can be reached from here"));
-            }
+            self.in_time()?;
             if self.client.may_send(self.n_failed > 0) {
                 return Ok(());
             }
@@ -212,16 +253,41 @@ impl Tries<'_> {
                 state.open_until = Some(Instant::now() + BREAK_FOR);
             }
         }
-        let most = FIRST_WAIT.saturating_mul(1 << self.n_failed.min(16)).min(LONGEST_WAIT);
+        let most = FIRST_WAIT.saturating_mul(1 << self.n_in_a_row.min(16)).min(LONGEST_WAIT);
         self.wait = Some(wait.unwrap_or_else(|| most.mul_f64(fastrand::f64())));
         self.n_failed += 1;
+        self.n_in_a_row += 1;
         self.last = Some(why);
     }
 
-    /// Notes that a part of the answer arrived, so that a long answer may take longer than one deadline.
-    pub(crate) fn got_on(&mut self) {
-        self.began = Instant::now();
+    /// Notes that `n` bytes arrived which had not before; enough of them renew the deadline.
+    ///
+    /// # Errors
+    /// `Unavailable` when the deadline passed.
+    pub(crate) fn got_on(&mut self, n: u64) -> Result<()> {
         self.client.succeeded();
+        self.arrived += n;
+        if self.arrived >= LEAST_PROGRESS {
+            (self.began, self.arrived, self.n_in_a_row) = (Instant::now(), 0, 0);
+        }
+        self.in_time()
+    }
+
+    fn in_time(&self) -> Result<()> {
+        if self.began.elapsed() <= self.patience {
+            return Ok(());
+        }
+        let (seconds, tries) = (self.patience.as_secs(), self.n_failed);
+        let why = self.last.as_deref().unwrap_or("it was not its turn");
+        let what = match (self.arrived, tries) {
+            (0, _) => format!("no success in {seconds} s and {tries} tries; last: {why}"),
+            (n, 0) => format!("only {n} bytes arrived in {seconds} s"),
+            (n, _) => {
+                format!("only {n} bytes arrived in {seconds} s and {tries} tries; last: {why}")
+            }
+        };
+        Err(Error::new(ErrorKind::Unavailable, format!("{}: {what}", self.operation))
+            .with_hint("check that the service runs and can be reached from here"))
     }
 }
 
@@ -245,6 +311,18 @@ async fn start_of(mut response: Response) -> String {
         }
     }
     String::from_utf8_lossy(&body).into_owned()
+}
+
+/// Returns why a connection was not made, if a rule of ours was in its way.
+fn not_allowed(error: &reqwest::Error) -> Option<&NotAllowed> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(why) = error.downcast_ref() {
+            return Some(why);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// Tells a failed try in one line, without the address, which may hold a signature.

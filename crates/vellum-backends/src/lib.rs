@@ -15,6 +15,7 @@ mod folder;
 mod s3;
 mod size;
 mod sources;
+mod spool;
 mod sqlite;
 
 pub use client::Client;

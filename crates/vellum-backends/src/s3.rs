@@ -63,6 +63,8 @@ struct Inner {
     style: UrlStyle,
     provider: Provider,
     spool: PathBuf,
+    /// How long work in the background waits for progress.
+    patience: Duration,
 }
 
 impl S3Store {
@@ -90,7 +92,9 @@ impl S3Store {
         let style = if is_path { UrlStyle::Path } else { UrlStyle::VirtualHost };
         let client = Client::new()?;
         let provider = Provider::new(environment, region.clone());
-        Ok(Self(Arc::new(Inner { client, endpoint: url, region, style, provider, spool })))
+        let patience = PATIENTLY;
+        let inner = Inner { client, endpoint: url, region, style, provider, spool, patience };
+        Ok(Self(Arc::new(inner)))
     }
 
     fn bucket(&self, name: &str) -> Result<Bucket> {
@@ -123,12 +127,9 @@ impl S3Store {
         let operation = format!("list `{SCHEME}{}/{prefix}`", bucket.name());
         let mut tries = self.0.client.tries(&operation, patience);
         loop {
-            tries.turn().await?;
             let credentials = self.credentials().await?;
-            let answer = self
-                .0
-                .client
-                .call(&operation, patience, |http| {
+            let answer = tries
+                .send(|http| {
                     let mut action = ListObjectsV2::new(bucket, credentials.as_deref());
                     action.with_prefix(prefix);
                     action.with_max_keys(n);
@@ -160,7 +161,7 @@ impl S3Store {
         bucket: &Bucket,
         key: Option<&str>,
     ) -> Result<reqwest::Response> {
-        let Refusal { status, body } = match answer {
+        let Refusal { status, body, .. } = match answer {
             Ok(response) => return Ok(response),
             Err(refusal) => refusal,
         };

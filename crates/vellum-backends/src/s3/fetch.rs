@@ -5,17 +5,16 @@
 //! mixture. Objects beyond the first range go to an unnamed file.
 
 use super::{S3Store, SIGNED_FOR, changed, key, marker};
-use crate::client::{PATIENTLY, told};
+use crate::client::{Tries, told};
+use crate::spool::{HELD, Spool, blocking};
 use reqwest::{Response, StatusCode, header};
 use rusty_s3::Bucket;
 use rusty_s3::actions::S3Action;
-use std::io::Write;
-use std::sync::Arc;
 use vellum_core::ports::{Content, ObjectMeta};
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Bytes of a range, and of the largest object that is held in memory.
-const RANGE: u64 = 8 << 20;
+const RANGE: u64 = HELD as u64;
 
 /// Reads the object at `key`.
 pub(super) async fn get(
@@ -25,15 +24,15 @@ pub(super) async fn get(
     limit: u64,
 ) -> Result<(ObjectMeta, Content)> {
     let uri = key::uri(bucket.name(), key);
-    let operation = format!("read `{uri}`");
-    let mut reader = Reader { store, bucket, key, uri: &uri, operation, version: None };
-    let mut bytes = Vec::new();
-    let size = reader.range(0, limit, &mut bytes).await?;
-    let content = if bytes.len() as u64 == size {
-        Content::from(bytes)
-    } else {
-        reader.spool(bytes, size, limit).await?
-    };
+    let folder = &store.0.spool;
+    let mut reader = Reader { store, bucket, key, uri: &uri, version: None };
+    let mut spool = Spool::new(folder);
+    let mut size = reader.range(&mut spool, limit).await?;
+    while spool.len() < size {
+        spool = blocking(&uri, folder, move || spool.flush().map(|()| spool)).await?;
+        size = reader.range(&mut spool, limit).await?;
+    }
+    let content = blocking(&uri, folder, move || spool.finish()).await?;
     let etag = reader.version.map(|version| version.marker).unwrap_or_default();
     Ok((ObjectMeta { name: key::name(key), size, etag, uri }, content))
 }
@@ -43,7 +42,6 @@ struct Reader<'a> {
     bucket: &'a Bucket,
     key: &'a str,
     uri: &'a str,
-    operation: String,
     /// The version that is read, once its first answer came.
     version: Option<Version>,
 }
@@ -58,30 +56,30 @@ struct Version {
 }
 
 impl Reader<'_> {
-    /// Reads the range that begins at `start` into `bytes`, which is empty; returns the size of the object.
-    async fn range(&mut self, start: u64, limit: u64, bytes: &mut Vec<u8>) -> Result<u64> {
-        let client = &self.store.0.client;
-        let operation = self.operation.clone();
-        let mut tries = client.tries(&operation, PATIENTLY);
+    /// Reads the range that follows what `spool` has; returns the size of the object.
+    async fn range(&mut self, spool: &mut Spool, limit: u64) -> Result<u64> {
+        let operation = format!("read `{}`", self.uri);
+        let mut tries = self.store.0.client.tries(&operation, self.store.0.patience);
+        let end = spool.len() + RANGE - 1;
         loop {
-            tries.turn().await?;
-            let mut response = self.ask(start + bytes.len() as u64, start + RANGE - 1).await?;
+            let mut response = self.ask(&mut tries, spool.len(), end).await?;
             let size = self.recognise(&response)?;
             if size > limit {
                 return Err(crate::too_large(size, limit));
             }
-            let wanted = size.saturating_sub(start).min(RANGE) as usize;
+            let wanted = size.min(end + 1);
             let broken = loop {
+                let missing = wanted.saturating_sub(spool.len());
+                if missing == 0 {
+                    return Ok(size);
+                }
                 match response.chunk().await {
-                    _ if bytes.len() == wanted => return Ok(size),
                     Ok(Some(piece)) => {
-                        let room = wanted - bytes.len();
-                        bytes.extend_from_slice(&piece[..piece.len().min(room)]);
-                        tries.got_on();
+                        let n = missing.min(piece.len() as u64);
+                        spool.hold(&piece[..n as usize]);
+                        tries.got_on(n)?;
                     }
-                    Ok(None) => {
-                        break format!("the body ends after {} of {wanted} bytes", bytes.len());
-                    }
+                    Ok(None) => break format!("the body ends {missing} bytes early"),
                     Err(error) => break told(&error),
                 }
             };
@@ -90,11 +88,11 @@ impl Reader<'_> {
     }
 
     /// Asks for the bytes `at..=end`; of an empty object there is no range, so it is asked for whole.
-    async fn ask(&self, at: u64, end: u64) -> Result<Response> {
+    async fn ask(&self, tries: &mut Tries<'_>, at: u64, end: u64) -> Result<Response> {
         let Self { store, bucket, key, .. } = self;
         let credentials = store.credentials().await?;
-        let send = async |is_ranged: bool| {
-            let answer = store.0.client.call(&self.operation, PATIENTLY, |http| {
+        let mut send = async |is_ranged: bool| {
+            let answer = tries.send(|http| {
                 let action = bucket.get_object(credentials.as_deref(), key);
                 let mut get = http.get(action.sign(SIGNED_FOR));
                 // Packed on the way, a body would have another length than the object.
@@ -150,47 +148,6 @@ impl Reader<'_> {
             }
         }
     }
-
-    /// Writes `bytes`, the first range, and all others to an unnamed file.
-    async fn spool(&mut self, mut bytes: Vec<u8>, size: u64, limit: u64) -> Result<Content> {
-        let folder = self.store.0.spool.clone();
-        let mut file = self
-            .on_disk(move || {
-                std::fs::create_dir_all(&folder)?;
-                tempfile::tempfile_in(&folder)
-            })
-            .await?;
-        let mut at = 0;
-        loop {
-            at += bytes.len() as u64;
-            (file, bytes) = self
-                .on_disk(move || {
-                    file.write_all(&bytes)?;
-                    bytes.clear();
-                    Ok((file, bytes))
-                })
-                .await?;
-            if at == size {
-                return Ok(Content::Spooled { file: Arc::new(file), len: size });
-            }
-            self.range(at, limit, &mut bytes).await?;
-        }
-    }
-
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let spool = self.store.0.spool.display();
-        let failed = |error| {
-            Error::io(format!("cannot copy `{}` to `{spool}`", self.uri), error)
-                .with_hint("make room there: large objects are copied while they are read")
-        };
-        match tokio::task::spawn_blocking(work).await {
-            Ok(done) => done.map_err(failed),
-            Err(error) => Err(failed(std::io::Error::other(error))),
-        }
-    }
 }
 
 /// Returns whether an answer holds the bytes from `at` on.
@@ -198,4 +155,66 @@ fn starts_at(response: &Response, at: u64) -> bool {
     let range = response.headers().get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
     range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok())
         == Some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{S3Environment, S3Settings};
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// Serves an object of 1,000 bytes: each answer gives `n` of them, one every `pause`, and then breaks off.
+    async fn creeping(n: usize, pause: Duration) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut request = vec![0; 8192];
+                    let read = socket.read(&mut request).await.unwrap_or_default();
+                    let request = String::from_utf8_lossy(&request[..read]).to_lowercase();
+                    let at = request.split("range: bytes=").nth(1).unwrap_or("0-");
+                    let at: usize = at.split('-').next().unwrap().parse().unwrap();
+                    let head = format!(
+                        "HTTP/1.1 206 Partial Content\r\nETag: \"1\"\r\nContent-Length: {}\r\nContent-Range: bytes {at}-999/1000\r\n\r\n",
+                        1000 - at
+                    );
+                    let _ = socket.write_all(head.as_bytes()).await;
+                    for _ in 0..n {
+                        let _ = socket.write_all(b"x").await;
+                        tokio::time::sleep(pause).await;
+                    }
+                });
+            }
+        });
+        endpoint
+    }
+
+    /// R7: whoever gives next to nothing is left within the deadline, and told of.
+    #[tokio::test]
+    async fn r7_a_body_that_creeps_ends_in_bounded_time() {
+        for (n, pause) in [(1, Duration::ZERO), (1_000, Duration::from_millis(100))] {
+            let endpoint = creeping(n, pause).await;
+            let settings = S3Settings { endpoint, ..S3Settings::default() };
+            let environment = S3Environment::read(|name| {
+                (name == "AWS_NO_SIGN_REQUEST").then(|| "yes".to_owned())
+            });
+            let S3Store(mut inner) =
+                S3Store::new(&settings, environment, Path::new("unused").into()).unwrap();
+            Arc::get_mut(&mut inner).unwrap().patience = Duration::from_secs(1);
+            let store = S3Store(inner);
+            let began = Instant::now();
+            let error =
+                get(&store, &store.bucket("b").unwrap(), "a.txt", 1 << 20).await.unwrap_err();
+            assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+            let message = error.message();
+            assert!(message.contains("read `s3://b/a.txt`: only"), "{message}");
+            assert!(message.contains("bytes arrived in 1 s"), "{message}");
+        }
+    }
 }
