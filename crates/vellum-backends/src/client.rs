@@ -54,10 +54,11 @@ struct State {
     open_until: Option<Instant>,
 }
 
-/// An answer that is no success: status, and the first of its body.
+/// An answer that is no success: status, where it leads, and the first of its body.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
+    pub(crate) location: Option<String>,
     pub(crate) body: String,
 }
 
@@ -211,10 +212,14 @@ impl Tries<'_> {
                 Ok(response) => {
                     let status = response.status();
                     let wait = retry_after(&response);
+                    // Some servers write it in letters of their own.
+                    let location = response.headers().get(header::LOCATION);
+                    let location =
+                        location.map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
                     let body = start_of(response).await;
                     if !is_passing(status) {
                         self.client.succeeded();
-                        return Ok(Err(Refusal { status, body }));
+                        return Ok(Err(Refusal { status, location, body }));
                     }
                     self.failed(format!("the answer was {status}"), wait);
                 }

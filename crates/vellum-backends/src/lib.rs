@@ -1,8 +1,9 @@
-//! Adapters of the ports to stores outside the process: SQLite metadata, folders of files, buckets.
+//! Adapters of the ports to stores outside the process: SQLite metadata, folders of files, buckets, web sites.
 //!
 //! - [`SqliteMetastore`] keeps collections, ledger and jobs in one file.
 //! - [`FolderStore`] lists and reads local folders; it never writes to them.
-//! - [`S3Store`] lists and reads buckets; [`Sources`] is both by the scheme of a uri.
+//! - [`S3Store`] lists and reads buckets, [`WebStore`] pages of web sites; [`Sources`] is all of them by the scheme of
+//!   a uri.
 //!
 //! Each adapter runs the conformance suite of its port. Adapters do not know each other, and nothing
 //! here decides what the product does: order and limits are the caller's. What goes over the network does so under one
@@ -17,11 +18,14 @@ mod size;
 mod sources;
 mod spool;
 mod sqlite;
+mod stamp;
+mod web;
 
 pub use client::Client;
 pub use folder::{FolderStore, local_path};
 pub use s3::{S3Environment, S3Settings, S3Store};
 pub use sources::{Sources, absolute, is_remote};
 pub use sqlite::{SqliteEmbeddingCache, SqliteMetastore};
+pub use web::WebStore;
 
 use size::too_large;

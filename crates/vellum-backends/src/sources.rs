@@ -2,12 +2,17 @@
 
 use crate::folder::FolderStore;
 use crate::s3::{self, S3Store};
+use crate::web::{WebStore, is_web};
 use async_trait::async_trait;
 use vellum_core::Result;
 use vellum_core::ports::{Content, Listing, ObjectMeta, ObjectStore};
 
 /// Returns whether a source is reached over a network, so that nothing tells of its changes.
 pub fn is_remote(source: &str) -> bool {
+    is_bucket(source) || is_web(source)
+}
+
+fn is_bucket(source: &str) -> bool {
     source.starts_with(s3::SCHEME)
 }
 
@@ -22,21 +27,28 @@ pub async fn absolute(source: &str) -> Result<String> {
     FolderStore::default().resolve(source).await
 }
 
-/// Folders and buckets as one [`ObjectStore`].
+/// Folders, buckets and web sites as one [`ObjectStore`].
 #[derive(Debug, Clone)]
 pub struct Sources {
     folders: FolderStore,
     buckets: S3Store,
+    sites: WebStore,
 }
 
 impl Sources {
-    /// Returns the store over both.
-    pub fn new(folders: FolderStore, buckets: S3Store) -> Self {
-        Self { folders, buckets }
+    /// Returns the store over all of them.
+    pub fn new(folders: FolderStore, buckets: S3Store, sites: WebStore) -> Self {
+        Self { folders, buckets, sites }
     }
 
     fn of(&self, uri: &str) -> &dyn ObjectStore {
-        if is_remote(uri) { &self.buckets } else { &self.folders }
+        if is_bucket(uri) {
+            &self.buckets
+        } else if is_web(uri) {
+            &self.sites
+        } else {
+            &self.folders
+        }
     }
 }
 

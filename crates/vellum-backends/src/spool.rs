@@ -28,14 +28,35 @@ impl Spool {
         Self { folder: folder.to_owned(), held: Vec::new(), file: None, written: 0 }
     }
 
+    /// Returns where its file would be.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Returns the bytes received.
     pub(crate) fn len(&self) -> u64 {
         self.written + self.held.len() as u64
     }
 
-    /// Takes bytes; [`Self::flush`] writes them.
+    /// Returns the first bytes, as long as all are in memory.
+    pub(crate) fn start(&self) -> &[u8] {
+        if self.written == 0 { &self.held } else { &[] }
+    }
+
+    /// Takes bytes; call [`Self::flush`] when [`Self::is_full`].
     pub(crate) fn hold(&mut self, bytes: &[u8]) {
         self.held.extend_from_slice(bytes);
+    }
+
+    /// Returns whether what is held should be written.
+    pub(crate) fn is_full(&self) -> bool {
+        self.held.len() >= HELD
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        (self.file, self.written) = (None, 0);
+        self.held.clear();
     }
 
     /// Writes what is held to the file.
@@ -102,12 +123,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::new(&folder.path().join("new"));
         spool.hold(b"abc");
-        assert_eq!(spool.len(), 3);
+        assert_eq!((spool.start(), spool.len()), (&b"abc"[..], 3));
         let content = spool.finish().unwrap();
         assert!(matches!(&content, Content::Memory(bytes) if &bytes[..] == b"abc"));
 
         let mut spool = Spool::new(folder.path());
         spool.hold(&vec![1; HELD]);
+        assert!(spool.is_full());
         spool.flush().unwrap();
         spool.hold(b"end");
         let content = spool.finish().unwrap();

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use vellum_backends::{
     FolderStore, S3Environment, S3Settings, S3Store, Sources, SqliteEmbeddingCache, SqliteMetastore,
+    WebStore,
 };
 use vellum_core::collection::SplitterSettings;
 use vellum_core::ports::{Clock, Converter, Embedder, EmbeddingCache, ObjectStore, VectorStore};
@@ -60,7 +61,8 @@ fn sources(config: &Config, spool: PathBuf) -> Result<Sources> {
     };
     let environment = S3Environment::read(|name| std::env::var(name).ok());
     let buckets = S3Store::new(&settings, environment, spool.clone())?;
-    Ok(Sources::new(FolderStore::new(spool), buckets))
+    let sites = WebStore::new(&config.web.allowed_hosts, spool.clone())?;
+    Ok(Sources::new(FolderStore::new(spool), buckets, sites))
 }
 
 /// Returns the cache of embeddings in a data directory, unless it is switched off.

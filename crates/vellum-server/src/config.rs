@@ -32,6 +32,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// Buckets.
     pub s3: S3,
+    /// Web sites.
+    pub web: Web,
     /// Retrieval.
     pub retrieval: Retrieval,
     /// Logging.
@@ -96,6 +98,14 @@ pub struct S3 {
     pub endpoint: String,
     pub region: String,
     pub addressing_style: String,
+}
+
+/// `[web]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file documents every setting")]
+pub struct Web {
+    pub allowed_hosts: Vec<String>,
 }
 
 /// `[retrieval]`; see the reference file.
@@ -279,6 +289,10 @@ fn put_text(values: &mut Values, path: &str, text: &str, origin: Origin) -> Resu
         Some(Value::Boolean(_)) => {
             Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?)
         }
+        Some(Value::Array(_)) => {
+            let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+            Value::Array(entries.map(|entry| Value::String(entry.to_owned())).collect())
+        }
         _ => Value::String(text.to_owned()),
     };
     put(values, path, value, origin)
@@ -405,6 +419,21 @@ mod tests {
         assert_eq!(resolved.values["retrieval.mmr_lambda"].1, Origin::File(file));
         sources.flags.push(("server.bind", "bind", "127.0.0.1:3".to_owned()));
         assert_eq!(resolve(&sources).unwrap().config.server.bind, "127.0.0.1:3");
+    }
+
+    #[test]
+    fn lists_are_written_with_commas_in_the_environment() {
+        for (text, expect) in
+            [("a.example, 10.0.0.7:80,", &["a.example", "10.0.0.7:80"][..]), ("", &[])]
+        {
+            let sources = environment(&[("VELLUM_WEB_ALLOWED_HOSTS", text)]);
+            assert_eq!(resolve(&sources).unwrap().config.web.allowed_hosts, expect);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("v.toml");
+        std::fs::write(&file, "[web]\nallowed_hosts = [\"a.example\"]\n").unwrap();
+        let resolved = resolve(&Sources { file: Some(file), ..Sources::default() }).unwrap();
+        assert_eq!(resolved.config.web.allowed_hosts, ["a.example"]);
     }
 
     #[test]

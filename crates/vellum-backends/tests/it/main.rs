@@ -6,4 +6,6 @@
 mod faulty;
 mod folder;
 mod s3;
+mod site;
 mod sqlite;
+mod web;

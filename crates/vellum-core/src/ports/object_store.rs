@@ -1,4 +1,4 @@
-//! Where documents come from: folders and buckets.
+//! Where documents come from: folders, buckets and web sites.
 
 use super::Content;
 use crate::error::{Error, ErrorKind, Result};
