@@ -16,14 +16,15 @@
 mod credentials;
 mod fetch;
 mod key;
+mod platform;
 
 pub use credentials::S3Environment;
 
-use crate::client::{Answer, Client, PATIENTLY, PROMPTLY, Refusal};
+use crate::client::{Answer, Client, PATIENTLY, PROMPTLY, Refusal, Tries};
 use async_trait::async_trait;
 use credentials::Provider;
 use futures::{StreamExt, stream};
-use reqwest::{StatusCode, Url};
+use reqwest::{RequestBuilder, StatusCode, Url};
 use rusty_s3::actions::{ListObjectsV2, ListObjectsV2Response, S3Action};
 use rusty_s3::{Bucket, Credentials, UrlStyle};
 use std::collections::VecDeque;
@@ -109,6 +110,26 @@ impl S3Store {
         self.0.provider.get(&self.0.client).await
     }
 
+    /// Sends what `request` makes of our credentials, and once more when they just ended.
+    async fn send(
+        &self,
+        tries: &mut Tries<'_>,
+        request: impl Fn(&reqwest::Client, Option<&Credentials>) -> RequestBuilder,
+    ) -> Result<Answer> {
+        let credentials = self.credentials().await?;
+        let answer = tries.send(|http| request(http, credentials.as_deref())).await?;
+        let is_over = |refusal: &Refusal| {
+            let code = between(&refusal.body, "<Code>", "</Code>").unwrap_or_default();
+            matches!(code, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired")
+        };
+        if !answer.as_ref().is_err_and(is_over) {
+            return Ok(answer);
+        }
+        self.0.provider.forget(credentials.as_ref()).await;
+        let credentials = self.credentials().await?;
+        tries.send(|http| request(http, credentials.as_deref())).await
+    }
+
     /// Returns the first key that begins with `prefix`, for a person who waits.
     async fn first(&self, bucket: &Bucket, prefix: &str) -> Result<Option<String>> {
         let page = self.page(bucket, prefix, None, 1, PROMPTLY).await?;
@@ -127,18 +148,16 @@ impl S3Store {
         let operation = format!("list `{SCHEME}{}/{prefix}`", bucket.name());
         let mut tries = self.0.client.tries(&operation, patience);
         loop {
-            let credentials = self.credentials().await?;
-            let answer = tries
-                .send(|http| {
-                    let mut action = ListObjectsV2::new(bucket, credentials.as_deref());
-                    action.with_prefix(prefix);
-                    action.with_max_keys(n);
-                    if let Some(token) = token {
-                        action.with_continuation_token(token);
-                    }
-                    http.get(action.sign(SIGNED_FOR))
-                })
-                .await?;
+            let request = |http: &reqwest::Client, credentials: Option<&Credentials>| {
+                let mut action = ListObjectsV2::new(bucket, credentials);
+                action.with_prefix(prefix);
+                action.with_max_keys(n);
+                if let Some(token) = token {
+                    action.with_continuation_token(token);
+                }
+                http.get(action.sign(SIGNED_FOR))
+            };
+            let answer = self.send(&mut tries, request).await?;
             let text = match self.accepted(answer, bucket, None)?.text().await {
                 Ok(text) => text,
                 Err(error) => {

@@ -1,22 +1,26 @@
-//! Who we are to S3: from the environment, the platform's web identity, or the shared credentials file.
+//! Who we are to S3: from the environment, the shared credentials file, or the platform.
 //!
 //! The order is that of Amazon's own libraries, as far as it goes: keys in variables, a web identity token (IRSA and
-//! every STS that speaks like it, MinIO's among them), the profile in `~/.aws/credentials`, nobody. Temporary
-//! credentials are fetched anew before they end. Nothing here is written anywhere.
+//! every STS that speaks like it, MinIO's among them), the profile in `~/.aws/credentials`, the container's role, the
+//! machine's ([`super::platform`]), nobody. Temporary credentials are fetched anew before they end, and once when S3 says
+//! that they have. Nothing here is written anywhere.
 
-use super::between;
+use super::{between, platform};
 use crate::client::{Client, PROMPTLY};
 use reqwest::Url;
 use rusty_s3::Credentials;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Mutex;
 use vellum_core::{Error, ErrorKind, Result};
 
-/// How long temporary credentials are used; they are issued for an hour.
+/// How long credentials are used at most; those of STS are issued for an hour.
 const KEEP: Duration = Duration::from_secs(40 * 60);
+/// How long before their end they are fetched anew, and how long they are used in any case.
+const AHEAD: Duration = Duration::from_secs(5 * 60);
+const LEAST: Duration = Duration::from_secs(60);
 /// Where Amazon keeps keys, below the home folder.
 const SHARED_FILE: &str = ".aws/credentials";
 
@@ -24,7 +28,7 @@ const SHARED_FILE: &str = ".aws/credentials";
 #[derive(Clone, Default)]
 pub struct S3Environment(HashMap<&'static str, String>);
 
-const VARIABLES: [&str; 15] = [
+const VARIABLES: [&str; 22] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -39,6 +43,13 @@ const VARIABLES: [&str; 15] = [
     "AWS_ENDPOINT_URL_S3",
     "AWS_ENDPOINT_URL",
     "AWS_NO_SIGN_REQUEST",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
     "HOME",
 ];
 
@@ -56,7 +67,7 @@ impl S3Environment {
         Self(known.filter(|(_, value)| !value.is_empty()).collect())
     }
 
-    fn get(&self, name: &str) -> &str {
+    pub(super) fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 
@@ -75,12 +86,32 @@ impl S3Environment {
     }
 }
 
+/// Credentials that were found.
+pub(super) struct Found {
+    pub(super) credentials: Credentials,
+    /// When they end, in milliseconds since 1970, if that is known.
+    pub(super) expires: Option<i64>,
+}
+
+impl From<Credentials> for Found {
+    fn from(credentials: Credentials) -> Self {
+        Self { credentials, expires: None }
+    }
+}
+
 /// Gives credentials, and keeps them while they hold.
 #[derive(Debug)]
 pub(super) struct Provider {
     environment: S3Environment,
     region: String,
-    known: Mutex<Option<(Option<Arc<Credentials>>, Instant)>>,
+    known: Mutex<Option<Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// Unset: nobody.
+    credentials: Option<Arc<Credentials>>,
+    until: Instant,
 }
 
 impl Provider {
@@ -90,7 +121,9 @@ impl Provider {
 
     /// Returns whether no credentials are configured.
     pub(super) fn is_anonymous(&self) -> bool {
-        self.known.try_lock().is_ok_and(|known| matches!(&*known, Some((None, _))))
+        self.known
+            .try_lock()
+            .is_ok_and(|known| known.as_ref().is_some_and(|known| known.credentials.is_none()))
     }
 
     /// Returns the credentials; `None` to send requests unsigned.
@@ -99,24 +132,37 @@ impl Provider {
     /// `Invalid` when what is configured cannot be read, `Unauthenticated` when the token is not accepted.
     pub(super) async fn get(&self, client: &Client) -> Result<Option<Arc<Credentials>>> {
         let mut known = self.known.lock().await;
-        if let Some((credentials, since)) = &*known
-            && since.elapsed() < KEEP
+        if let Some(Known { credentials, until }) = &*known
+            && Instant::now() < *until
         {
             return Ok(credentials.clone());
         }
-        let found = self.find(client).await?.map(Arc::new);
-        *known = Some((found.clone(), Instant::now()));
-        Ok(found)
+        let found = self.find(client).await?;
+        let expires = found.as_ref().and_then(|found| found.expires);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let until = Instant::now() + kept(expires, now);
+        let credentials = found.map(|found| Arc::new(found.credentials));
+        *known = Some(Known { credentials: credentials.clone(), until });
+        Ok(credentials)
     }
 
-    async fn find(&self, client: &Client) -> Result<Option<Credentials>> {
+    /// Forgets credentials that ended earlier than was known, unless others are known already.
+    pub(super) async fn forget(&self, ended: Option<&Arc<Credentials>>) {
+        let mut known = self.known.lock().await;
+        let current = known.as_ref().and_then(|known| known.credentials.as_ref());
+        if current.is_some_and(|current| ended.is_some_and(|ended| Arc::ptr_eq(current, ended))) {
+            *known = None;
+        }
+    }
+
+    async fn find(&self, client: &Client) -> Result<Option<Found>> {
         let env = |name| self.environment.get(name);
         if !env("AWS_NO_SIGN_REQUEST").is_empty() {
             return Ok(None);
         }
         let keys = [env("AWS_ACCESS_KEY_ID"), env("AWS_SECRET_ACCESS_KEY")];
         if keys.iter().all(|key| !key.is_empty()) {
-            return Ok(Some(credentials(keys[0], keys[1], env("AWS_SESSION_TOKEN"))));
+            return Ok(Some(credentials(keys[0], keys[1], env("AWS_SESSION_TOKEN")).into()));
         }
         if keys.iter().any(|key| !key.is_empty()) {
             let message = "only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set";
@@ -126,11 +172,17 @@ impl Provider {
         if !token.is_empty() {
             return self.assume(client, token).await.map(Some);
         }
-        self.shared()
+        if let Some(shared) = self.shared()? {
+            return Ok(Some(shared.into()));
+        }
+        if let Some(given) = platform::of_container(&self.environment).await? {
+            return Ok(Some(given));
+        }
+        platform::of_machine(&self.environment).await
     }
 
     /// Exchanges the web identity token for credentials (STS `AssumeRoleWithWebIdentity`).
-    async fn assume(&self, client: &Client, token_file: &str) -> Result<Credentials> {
+    async fn assume(&self, client: &Client, token_file: &str) -> Result<Found> {
         let env = |name| self.environment.get(name);
         let token = std::fs::read_to_string(token_file)
             .map_err(|error| Error::io(format!("read the token in `{token_file}`"), error))?;
@@ -174,7 +226,10 @@ impl Provider {
         let part =
             |name: &str| between(&text, &format!("<{name}>"), &format!("</{name}>")).map(str::trim);
         match (part("AccessKeyId"), part("SecretAccessKey"), part("SessionToken")) {
-            (Some(key), Some(secret), Some(token)) => Ok(credentials(key, secret, token)),
+            (Some(key), Some(secret), Some(token)) => {
+                let expires = part("Expiration").and_then(crate::stamp::millis);
+                Ok(Found { credentials: credentials(key, secret, token), expires })
+            }
             _ => Err(refused("the answer holds no credentials".to_owned())),
         }
     }
@@ -208,7 +263,14 @@ impl Provider {
     }
 }
 
-fn credentials(key: &str, secret: &str, token: &str) -> Credentials {
+/// Returns how long credentials are used that end at `expires` when it is `now`.
+fn kept(expires: Option<i64>, now: Duration) -> Duration {
+    let Some(expires) = expires else { return KEEP };
+    let expires = Duration::from_millis(u64::try_from(expires).unwrap_or_default());
+    expires.saturating_sub(now + AHEAD).clamp(LEAST, KEEP)
+}
+
+pub(super) fn credentials(key: &str, secret: &str, token: &str) -> Credentials {
     if token.is_empty() {
         Credentials::new(key, secret)
     } else {
@@ -235,9 +297,11 @@ mod tests {
     use super::*;
 
     async fn find(pairs: &[(&'static str, &str)]) -> Result<Option<Credentials>> {
-        let known: HashMap<_, _> = pairs.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
+        let mut known: HashMap<_, _> = pairs.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
+        known.insert("AWS_EC2_METADATA_DISABLED", "True".to_owned());
         let environment = S3Environment::read(|name| known.get(name).cloned());
-        Provider::new(environment, "us-east-1".into()).find(&Client::new()?).await
+        let found = Provider::new(environment, "us-east-1".into()).find(&Client::new()?).await?;
+        Ok(found.map(|found| found.credentials))
     }
 
     #[tokio::test]
@@ -257,6 +321,15 @@ mod tests {
             [("HOME", home), ("AWS_ACCESS_KEY_ID", "v"), ("AWS_SECRET_ACCESS_KEY", "s")];
         assert_eq!(key(find(&variables).await.unwrap()).as_deref(), Some("v"));
         assert!(find(&variables[..2]).await.unwrap_err().message().contains("only one"));
+    }
+
+    #[test]
+    fn credentials_are_used_until_shortly_before_they_end() {
+        let now = Duration::from_secs(1_000_000);
+        let ends_in = |seconds: i64| kept(Some((1_000_000 + seconds) * 1_000), now).as_secs();
+        assert_eq!(kept(None, now), KEEP);
+        assert_eq!((ends_in(15 * 60), ends_in(6 * 3600)), (10 * 60, KEEP.as_secs()));
+        assert_eq!((ends_in(30), ends_in(-30)), (LEAST.as_secs(), LEAST.as_secs()));
     }
 
     #[test]

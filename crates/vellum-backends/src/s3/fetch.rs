@@ -8,8 +8,8 @@ use super::{S3Store, SIGNED_FOR, changed, key, marker};
 use crate::client::{Tries, told};
 use crate::spool::{HELD, Spool, blocking};
 use reqwest::{Response, StatusCode, header};
-use rusty_s3::Bucket;
 use rusty_s3::actions::S3Action;
+use rusty_s3::{Bucket, Credentials};
 use vellum_core::ports::{Content, ObjectMeta};
 use vellum_core::{Error, ErrorKind, Result};
 
@@ -90,10 +90,9 @@ impl Reader<'_> {
     /// Asks for the bytes `at..=end`; of an empty object there is no range, so it is asked for whole.
     async fn ask(&self, tries: &mut Tries<'_>, at: u64, end: u64) -> Result<Response> {
         let Self { store, bucket, key, .. } = self;
-        let credentials = store.credentials().await?;
         let mut send = async |is_ranged: bool| {
-            let answer = tries.send(|http| {
-                let action = bucket.get_object(credentials.as_deref(), key);
+            let request = |http: &reqwest::Client, credentials: Option<&Credentials>| {
+                let action = bucket.get_object(credentials, key);
                 let mut get = http.get(action.sign(SIGNED_FOR));
                 // Packed on the way, a body would have another length than the object.
                 get = get.header(header::ACCEPT_ENCODING, "identity");
@@ -104,8 +103,8 @@ impl Reader<'_> {
                     Some(tag) => get.header(header::IF_MATCH, tag),
                     None => get,
                 }
-            });
-            answer.await
+            };
+            store.send(tries, request).await
         };
         let mut answer = send(true).await?;
         let is_empty = |refusal: &crate::client::Refusal| {

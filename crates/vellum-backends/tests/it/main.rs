@@ -5,6 +5,7 @@
 
 mod faulty;
 mod folder;
+mod identity;
 mod s3;
 mod site;
 mod sqlite;
