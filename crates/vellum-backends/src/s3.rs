@@ -17,6 +17,7 @@ mod credentials;
 mod fetch;
 mod key;
 mod platform;
+mod walk;
 
 pub use credentials::S3Environment;
 
@@ -27,12 +28,13 @@ use futures::{StreamExt, stream};
 use reqwest::{RequestBuilder, StatusCode, Url};
 use rusty_s3::actions::{ListObjectsV2, ListObjectsV2Response, S3Action};
 use rusty_s3::{Bucket, Credentials, UrlStyle};
-use std::collections::VecDeque;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use vellum_core::ports::{Content, Listed, Listing, ObjectMeta, ObjectStore};
+use vellum_core::ports::{Content, Listing, ObjectMeta, ObjectStore};
 use vellum_core::{Error, ErrorKind, Result};
+use walk::Walk;
 
 /// What an address of this store begins with.
 pub(crate) const SCHEME: &str = "s3://";
@@ -166,9 +168,9 @@ impl S3Store {
                 }
             };
             // A page that was cut off is no page.
-            match ListObjectsV2::parse_response(&text) {
+            match parsed(&text) {
                 Ok(page) => return Ok(page),
-                Err(error) => tries.failed(format!("the listing cannot be read: {error}"), None),
+                Err(why) => tries.failed(format!("the listing cannot be read: {why}"), None),
             }
         }
     }
@@ -284,11 +286,9 @@ impl ObjectStore for S3Store {
             return Err(Error::new(ErrorKind::NotFound, format!("`{source}` does not exist"))
                 .with_hint("check the spelling, and that the objects are still there"));
         }
-        let mut walk =
-            Walk { store: self.clone(), bucket, prefix, entries: VecDeque::new(), token: None };
-        walk.take(first);
+        let mut walk = Walk::begin(self.clone(), bucket, prefix, first)?;
         if is_object {
-            walk.token = None;
+            walk.end();
         }
         Ok(stream::try_unfold(walk, |mut walk| async move {
             Ok(walk.next().await?.map(|entry| (entry, walk)))
@@ -316,52 +316,6 @@ impl ObjectStore for S3Store {
     }
 }
 
-/// A listing on its way through the pages.
-struct Walk {
-    store: S3Store,
-    bucket: Bucket,
-    prefix: String,
-    entries: VecDeque<Listed>,
-    token: Option<String>,
-}
-
-impl Walk {
-    async fn next(&mut self) -> Result<Option<Listed>> {
-        loop {
-            if let Some(entry) = self.entries.pop_front() {
-                return Ok(Some(entry));
-            }
-            let Some(token) = self.token.take() else { return Ok(None) };
-            let page =
-                self.store.page(&self.bucket, &self.prefix, Some(&token), PAGE, PATIENTLY).await?;
-            self.take(page);
-        }
-    }
-
-    fn take(&mut self, page: ListObjectsV2Response) {
-        let bucket = self.bucket.name();
-        for content in page.contents {
-            let key = content.key;
-            // Consoles make folders out of empty objects.
-            if key.ends_with('/') {
-                continue;
-            }
-            let uri = key::uri(bucket, &key);
-            let entry = match key::unfit(&key) {
-                Some(why) => Listed::Unreadable { uri, reason: why.to_owned() },
-                None => {
-                    let size = content.size.unwrap_or_default();
-                    let etag =
-                        marker(content.etag.as_deref(), content.last_modified.as_deref(), size);
-                    Listed::Object(ObjectMeta { uri, name: key::name(&key), size, etag })
-                }
-            };
-            self.entries.push_back(entry);
-        }
-        self.token = page.next_continuation_token;
-    }
-}
-
 /// Returns the change marker of an object: its entity tag, or where there is none its date and size.
 fn marker(etag: Option<&str>, modified: Option<&str>, size: u64) -> String {
     let bare = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"'));
@@ -376,8 +330,64 @@ fn changed(uri: &str) -> Error {
         .with_retry(vellum_core::Retry::Later)
 }
 
+/// Reads a page of a listing, which must be whole: the parser takes an end in the middle for the end of the listing.
+fn parsed(text: &str) -> std::result::Result<ListObjectsV2Response, String> {
+    let text = with_namespace(text.trim_end());
+    // Its end tag, or nothing but its empty tag.
+    let last = text.rsplit_once('<').map_or("", |(_, last)| last);
+    if last != "/ListBucketResult>"
+        && !(last.starts_with("ListBucketResult") && last.ends_with("/>"))
+    {
+        return Err("it ends in the middle".to_owned());
+    }
+    ListObjectsV2::parse_response(&text).map_err(|error| error.to_string())
+}
+
+/// Returns a listing with the namespace of S3, which GCS writes in a way of its own and others leave out.
+fn with_namespace(text: &str) -> Cow<'_, str> {
+    const ROOT: &str = "<ListBucketResult";
+    const OURS: &str = "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
+    let Some((before, rest)) = text.split_once(ROOT) else { return text.into() };
+    match rest.split_once('>') {
+        Some(_) if text[before.len()..].starts_with(OURS) => text.into(),
+        Some((attributes, rest)) => {
+            let end = if attributes.ends_with('/') { "/" } else { "" };
+            format!("{before}{OURS}{end}>{rest}").into()
+        }
+        None => text.into(),
+    }
+}
+
 /// Returns what stands between two marks: enough for the flat XML of S3's errors.
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(start)?;
     rest.split_once(end).map(|(inner, _)| inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listings_of_other_namespaces_are_read() {
+        let contents =
+            "<Contents><Key>a</Key><Size>1</Size></Contents><IsTruncated>false</IsTruncated>";
+        for attributes in [
+            "",
+            " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"",
+            " xmlns='http://doc.s3.amazonaws.com/2006-03-01'",
+        ] {
+            let text = format!(
+                "<?xml version='1.0'?><ListBucketResult{attributes}>{contents}</ListBucketResult>"
+            );
+            let page = parsed(&text).expect(attributes);
+            assert_eq!(page.contents.len(), 1);
+            let empty = format!("<ListBucketResult{attributes}/>");
+            assert!(parsed(&empty).is_ok());
+            // Half a page is no page.
+            for end in 1..text.len() {
+                assert!(parsed(&text[..end]).is_err(), "{}", &text[..end]);
+            }
+        }
+    }
 }

@@ -1,4 +1,6 @@
 //! A small S3 server that fails on request: lists in pages of ten, gives ranges, honours `If-Match`.
+//!
+//! What it counts tells how much a store asked, and how much of that went wrong.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -14,6 +16,16 @@ pub(crate) enum Fault {
     Cut(usize),
     /// No answer at all.
     Drop,
+    /// So many bytes of the body in a second.
+    Slow(usize),
+    /// The header tells of more bytes (or fewer) than there are.
+    WrongLength(i64),
+    /// The header says gzip of what is none.
+    SaysGzip,
+    /// The body stops at a part of it, and the header tells that length: a proxy that gave up. In percent.
+    Short(usize),
+    /// A listing shows the page before once more.
+    PageAgain,
 }
 
 #[derive(Default)]
@@ -23,7 +35,11 @@ struct State {
     replacement: Option<(String, u64, Vec<u8>)>,
     n_requests: u64,
     n_faults: u64,
+    /// The page of a listing that was given last.
+    page: Vec<u8>,
 }
+
+type Plan = dyn Fn(u64) -> Option<Fault> + Send + Sync;
 
 pub(crate) struct Faulty {
     address: String,
@@ -35,16 +51,16 @@ const PAGE: usize = 10;
 
 impl Faulty {
     /// Serves bucket `b`; `fault` says what happens to the n-th request, from 0.
-    pub(crate) fn start(fault: fn(u64) -> Option<Fault>) -> Self {
+    pub(crate) fn start(fault: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let state = Arc::new(Mutex::new(State::default()));
-        let served = Arc::clone(&state);
+        let (served, fault): (_, Arc<Plan>) = (Arc::clone(&state), Arc::new(fault));
         std::thread::spawn(move || {
             for socket in listener.incoming().flatten() {
-                let served = Arc::clone(&served);
+                let (served, fault) = (Arc::clone(&served), Arc::clone(&fault));
                 // A client that goes away is no failure of the server.
-                std::thread::spawn(move || drop(answer(socket, &served, fault)));
+                std::thread::spawn(move || drop(answer(socket, &served, &*fault)));
             }
         });
         Self { address, state }
@@ -67,16 +83,16 @@ impl Faulty {
         self.state().n_faults
     }
 
+    pub(crate) fn requests(&self) -> u64 {
+        self.state().n_requests
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn answer(
-    socket: TcpStream,
-    state: &Mutex<State>,
-    fault: fn(u64) -> Option<Fault>,
-) -> std::io::Result<()> {
+fn answer(socket: TcpStream, state: &Mutex<State>, fault: &Plan) -> std::io::Result<()> {
     let mut lines = BufReader::new(socket.try_clone()?).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     let mut headers = BTreeMap::new();
@@ -101,29 +117,60 @@ fn answer(
         state.n_faults += u64::from(fault.is_some());
         let path = request.split(' ').nth(1).unwrap_or_default();
         let (status, extra, body) = respond(&state.objects, path, &headers);
+        let mut body = body;
+        if is_listing(path) {
+            let page = std::mem::replace(&mut state.page, body.clone());
+            if let (Some(Fault::PageAgain), false) = (fault, page.is_empty()) {
+                // The token of this page, so that it gets on.
+                body = with_token_of(&page, &body);
+            }
+        }
         (status, extra, body, fault)
     };
-    let (status, body) = match fault {
+    let (status, mut body) = match fault {
         Some(Fault::Drop) => return Ok(()),
         Some(Fault::SlowDown) => ("503 Slow Down", b"<Code>SlowDown</Code>".to_vec()),
         _ => (status, body),
     };
+    let mut length = body.len() as i64;
+    let mut says = "";
+    let mut sent = body.len();
+    match fault {
+        Some(Fault::Cut(at)) => sent = if at < body.len() { at } else { body.len() / 2 },
+        Some(Fault::WrongLength(by)) => length = (length + by).max(0),
+        Some(Fault::SaysGzip) => says = "Content-Encoding: gzip\r\n",
+        Some(Fault::Short(percent)) => {
+            body.truncate(body.len() * percent / 100);
+            (length, sent) = (body.len() as i64, body.len());
+        }
+        _ => {}
+    }
     let head = format!(
-        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{extra}\r\n",
-        body.len()
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{says}{extra}\r\n"
     );
     socket.write_all(head.as_bytes())?;
-    let sent = match fault {
-        Some(Fault::Cut(at)) => {
-            if at < body.len() {
-                at
-            } else {
-                body.len() / 2
-            }
-        }
-        _ => body.len(),
-    };
-    socket.write_all(&body[..sent])
+    let Some(Fault::Slow(per_second)) = fault else { return socket.write_all(&body[..sent]) };
+    for piece in body.chunks((per_second / 10).max(1)) {
+        socket.write_all(piece)?;
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+fn is_listing(path: &str) -> bool {
+    path.split('?').next().is_some_and(|path| path.trim_end_matches('/') == "/b")
+}
+
+/// Returns the keys of one page with the end of another.
+fn with_token_of(keys: &[u8], end: &[u8]) -> Vec<u8> {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let (keys, end) = (text(keys), text(end));
+    let (keys, _) = keys.split_once("<IsTruncated>").unwrap();
+    let (inner, end) = end.split_once("<IsTruncated>").unwrap();
+    // Nothing is left out: the page before, then this one.
+    let (_, inner) = inner.split_once("<Contents>").unwrap_or_default();
+    let inner = if inner.is_empty() { String::new() } else { format!("<Contents>{inner}") };
+    format!("{keys}{inner}<IsTruncated>{end}").into_bytes()
 }
 
 fn respond(

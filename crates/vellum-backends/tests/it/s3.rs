@@ -12,7 +12,7 @@ use vellum_core::ErrorKind;
 use vellum_core::ports::{Listed, ObjectStore};
 use vellum_core::testing::object_store::{SourceFixture, object_store_suite};
 
-fn store(endpoint: &str, spool: &Path) -> S3Store {
+pub(crate) fn store(endpoint: &str, spool: &Path) -> S3Store {
     let settings = S3Settings { endpoint: endpoint.to_owned(), ..S3Settings::default() };
     let environment = S3Environment::read(|name| {
         matches!(name, "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY").then(|| "testing".to_owned())
