@@ -126,18 +126,19 @@ pub(super) async fn read(
         spool: Spool::new(&web.spool),
         furthest: 0,
         tag: None,
+        packed: None,
     };
     loop {
         let (at, answer) = ask(web, &mut tries, &Method::GET, url, &body.rest()).await?;
         if answer.as_ref().is_err_and(|refusal| refusal.status == StatusCode::RANGE_NOT_SATISFIABLE)
         {
-            body.restart(None);
+            body.restart(&HeaderMap::new());
             tries.failed("the server knows no rest".to_owned(), None);
             continue;
         }
         let mut response = accepted(url, answer)?;
         if !body.fits(&response) {
-            body.restart(strong_tag(response.headers()));
+            body.restart(response.headers());
             if response.status() == StatusCode::PARTIAL_CONTENT {
                 tries.failed("the server sends another part than was asked for".to_owned(), None);
                 continue;
@@ -166,8 +167,9 @@ struct Body<'a> {
     spool: Spool,
     /// The most bytes that there ever were: what comes again is no progress.
     furthest: u64,
-    /// The version that is read.
+    /// The version that is read, and how it is packed: a part may come in another way than the whole.
     tag: Option<HeaderValue>,
+    packed: Option<HeaderValue>,
 }
 
 enum End {
@@ -199,11 +201,14 @@ impl Body<'_> {
             && start.and_then(|start| start.parse().ok()) == Some(self.spool.len())
             && self.tag.is_some()
             && self.tag == strong_tag(response.headers())
+            && self.packed.as_ref() == response.headers().get(header::CONTENT_ENCODING)
     }
 
-    fn restart(&mut self, tag: Option<HeaderValue>) {
+    /// Begins anew with the body that these headers come with.
+    fn restart(&mut self, headers: &HeaderMap) {
         self.spool.clear();
-        self.tag = tag;
+        self.tag = strong_tag(headers);
+        self.packed = headers.get(header::CONTENT_ENCODING).cloned();
     }
 
     async fn take(&mut self, response: &mut Response, tries: &mut Tries<'_>) -> Result<End> {

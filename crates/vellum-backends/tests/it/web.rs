@@ -429,6 +429,21 @@ async fn r7_a_page_that_breaks_off_is_read_whole() {
                 cut: (n == 0).then_some(5),
                 ..Reply::ok("0123456789").with("ETag", "\"1\"")
             },
+            // Parts come plain though the whole comes packed, under one tag.
+            ("/mixed", Some(start)) => Reply {
+                status: "206 Partial Content",
+                headers: vec![
+                    ("ETag", "\"1\"".to_owned()),
+                    ("Content-Range", format!("bytes {start}-99999/100000")),
+                ],
+                ..Reply::ok(served[start..100_000].to_vec())
+            },
+            ("/mixed", None) => Reply {
+                cut: (n == 0).then_some(50_000),
+                ..Reply::ok(packed(&served[..100_000]))
+                    .with("ETag", "\"1\"")
+                    .with("Content-Encoding", "gzip")
+            },
             ("/unmarked", _) => {
                 Reply { cut: (n < 2).then_some(9_000_000), ..Reply::ok(served.clone()) }
             }
@@ -449,6 +464,8 @@ async fn r7_a_page_that_breaks_off_is_read_whole() {
     assert_eq!(&read("/replaced").await[..], b"replaced", "one version, never a mixture");
     site.requests();
     assert_eq!(&read("/liar").await[..], b"0123456789");
+    site.requests();
+    assert!(read("/mixed").await == body[..100_000]);
     site.requests();
     ranges.lock().unwrap().clear();
     assert!(read("/unmarked").await == body);
