@@ -8,6 +8,7 @@ mod faulty;
 mod folder;
 mod identity;
 mod s3;
+mod servers;
 mod site;
 mod sqlite;
 mod web;

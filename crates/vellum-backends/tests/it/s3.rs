@@ -1,12 +1,9 @@
-//! Buckets: the port's suite on a real server, and a server of our own that fails in every way.
+//! Buckets: the port's suite on two real servers, and a server of our own that fails in every way.
 
 use crate::faulty::{Fault, Faulty};
+use crate::servers::{KEY, Server};
 use futures::TryStreamExt;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
 use vellum_backends::{S3Environment, S3Settings, S3Store};
 use vellum_core::ErrorKind;
 use vellum_core::ports::{Listed, ObjectStore};
@@ -15,79 +12,12 @@ use vellum_core::testing::object_store::{SourceFixture, object_store_suite};
 pub(crate) fn store(endpoint: &str, spool: &Path) -> S3Store {
     let settings = S3Settings { endpoint: endpoint.to_owned(), ..S3Settings::default() };
     let environment = S3Environment::read(|name| {
-        matches!(name, "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY").then(|| "testing".to_owned())
+        matches!(name, "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY").then(|| KEY.to_owned())
     });
     S3Store::new(&settings, environment, spool.to_owned()).unwrap()
 }
 
-/// A real S3 server in a process of its own: moto, which `cargo xtask test` installs.
-struct Moto {
-    child: Child,
-    address: String,
-}
-
-impl Moto {
-    fn start() -> Option<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let program: PathBuf = root.join("target/tests/venv/bin/moto_server");
-        if !program.is_file() {
-            // `cargo xtask test` installs it.
-            return None;
-        }
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new(program)
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let moto = Self { child, address: format!("127.0.0.1:{port}") };
-        let start = Instant::now();
-        while TcpStream::connect(&moto.address).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(60), "moto starts");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Some(moto)
-    }
-
-    fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// Sends a request of a fixture; moto wants a signature and does not check it.
-    fn send(&self, method: &str, path: &str, body: &[u8]) {
-        let mut socket = TcpStream::connect(&self.address).unwrap();
-        let path: String = path
-            .bytes()
-            .map(|b| match b {
-                b'/' | b'.' | b'-' | b'_' => char::from(b).to_string(),
-                b if b.is_ascii_alphanumeric() => char::from(b).to_string(),
-                b => format!("%{b:02X}"),
-            })
-            .collect();
-        let signature = "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: {signature}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            self.address,
-            body.len()
-        );
-        socket.write_all(head.as_bytes()).unwrap();
-        socket.write_all(body).unwrap();
-        let mut answer = Vec::new();
-        socket.read_to_end(&mut answer).unwrap();
-        let answer = String::from_utf8_lossy(&answer);
-        assert!(answer.starts_with("HTTP/1.1 20"), "{method} {path}: {answer}");
-    }
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-struct Folder<'a>(&'a Moto);
+struct Folder<'a>(&'a Server);
 
 impl SourceFixture for Folder<'_> {
     fn root(&self) -> String {
@@ -95,56 +25,95 @@ impl SourceFixture for Folder<'_> {
     }
 
     fn put(&self, path: &str, content: &[u8]) {
-        self.0.send("PUT", &format!("/suite/{path}"), content);
+        self.0.put("suite", path, content);
     }
 
     fn remove(&self, path: &str) {
-        self.0.send("DELETE", &format!("/suite/{path}"), b"");
+        self.0.remove("suite", path);
     }
 }
 
 #[tokio::test]
-async fn buckets_conform() {
-    let Some(moto) = Moto::start() else { return };
-    moto.send("PUT", "/suite", b"");
+async fn buckets_of_moto_conform() {
+    let Some(moto) = Server::moto() else { return };
+    conforms(&moto).await;
+}
+
+#[tokio::test]
+async fn buckets_of_s3s_conform() {
+    conforms(&Server::s3s()).await;
+}
+
+async fn conforms(server: &Server) {
+    server.create("suite");
     let spool = tempfile::tempdir().unwrap();
-    object_store_suite(&store(&moto.endpoint(), spool.path()), &Folder(&moto)).await;
+    object_store_suite(&store(&server.endpoint(), spool.path()), &Folder(server)).await;
 }
 
 #[tokio::test]
 async fn keys_of_every_kind_are_listed_in_order_and_read() {
-    let Some(moto) = Moto::start() else { return };
-    moto.send("PUT", "/odd", b"");
-    let keys =
-        ["a//b.txt", "a b.txt", "a!b.txt", "a+b.txt", "é.txt", "中/文.md", "tab\there.txt", "~z"];
-    for key in keys {
-        moto.send("PUT", &format!("/odd/{key}"), key.as_bytes());
-    }
-    moto.send("PUT", "/odd/folder/", b"");
+    let Some(moto) = Server::moto() else { return };
+    let taken = odd_keys(&moto).await;
+    assert_eq!(taken, ODD_KEYS.len(), "moto takes every key");
+}
+
+#[tokio::test]
+async fn keys_that_a_file_system_can_hold_are_listed_in_order_and_read() {
+    let taken = odd_keys(&Server::s3s()).await;
+    // It stores `a//b.txt` as `a/b.txt`, and that is what it lists.
+    assert_eq!(taken, ODD_KEYS.len(), "s3s takes every key");
+}
+
+const ODD_KEYS: [&str; 16] = [
+    "a//b.txt",
+    "a b.txt",
+    "a!b.txt",
+    "a+b.txt",
+    "é.txt",
+    "e\u{301}.txt",
+    "中/文.md",
+    "tab\there.txt",
+    "~z",
+    "100%.txt",
+    "%41.txt",
+    "q?x=1&y=2.txt",
+    "#1.txt",
+    "it's \"so\" <b>&amp;.txt",
+    "\u{1f600}.txt",
+    "a=b,c;d:e@f$g.txt",
+];
+
+/// Stores what the server takes, lists it in order and reads it; returns how many keys it took.
+async fn odd_keys(server: &Server) -> usize {
+    server.create("odd");
+    let taken: Vec<&str> =
+        ODD_KEYS.into_iter().filter(|key| server.try_put("odd", key, key.as_bytes())).collect();
+    server.put("odd", "folder/", b"");
     let large: Vec<u8> = (0..20_000_000_u32).map(|n| (n % 251) as u8).collect();
-    moto.send("PUT", "/odd/large.bin", &large);
+    server.put("odd", "large.bin", &large);
     let spool = tempfile::tempdir().unwrap();
-    let store = store(&moto.endpoint(), spool.path());
+    let store = store(&server.endpoint(), spool.path());
     let found: Vec<Listed> = store.list("s3://odd/").await.unwrap().try_collect().await.unwrap();
     let uris: Vec<&str> = found.iter().map(Listed::uri).collect();
-    assert!(uris.is_sorted() && uris.len() == keys.len() + 1, "{uris:?}");
+    assert!(uris.is_sorted() && uris.len() == taken.len() + 1, "{uris:?} of {taken:?}");
     for entry in &found {
         let Listed::Object(meta) = entry else { panic!("{entry:?}") };
         let (read, content) = store.get(&meta.uri, 1 << 30).await.unwrap();
         assert_eq!(read, *meta);
         let bytes = content.to_bytes().unwrap();
-        assert!(bytes == large || keys.contains(&std::str::from_utf8(&bytes).unwrap()));
+        assert!(bytes == large || taken.contains(&std::str::from_utf8(&bytes).unwrap()));
     }
     // What people type is the key as it is.
     assert_eq!(store.resolve("s3://odd/a b.txt").await.unwrap(), "s3://odd/a%20b.txt");
     assert_eq!(store.resolve("s3://odd/中").await.unwrap(), "s3://odd/中/");
+    taken.len()
 }
 
 #[tokio::test]
 async fn a_web_identity_token_is_exchanged_for_keys() {
-    let Some(moto) = Moto::start() else { return };
-    moto.send("PUT", "/mine", b"");
-    moto.send("PUT", "/mine/a.txt", b"text");
+    let Some(moto) = Server::moto() else { return };
+    moto.create("mine");
+    moto.put("mine", "a.txt", b"text");
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     let endpoint = moto.endpoint();
@@ -167,9 +136,9 @@ async fn a_web_identity_token_is_exchanged_for_keys() {
 
 #[tokio::test]
 async fn mistakes_are_named_with_the_next_step() {
-    let Some(moto) = Moto::start() else { return };
-    moto.send("PUT", "/here", b"");
-    moto.send("PUT", "/here/2026-01/a.txt", b"x");
+    let Some(moto) = Server::moto() else { return };
+    moto.create("here");
+    moto.put("here", "2026-01/a.txt", b"x");
     let spool = tempfile::tempdir().unwrap();
     let store = store(&moto.endpoint(), spool.path());
     for (source, kind, says) in [
