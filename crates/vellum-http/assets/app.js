@@ -72,6 +72,10 @@ function show(job, item) {
     bar.max = live.listed;
     bar.value = live.settled;
   }
+  if (job.state === "queued") {
+    item.querySelector("[data-line]").textContent = "waits for another job of the collection";
+    return;
+  }
   if (job.state === "waiting") {
     item.querySelector("[data-state]").textContent = job.state;
     item.querySelector("[data-line]").textContent = `waiting: ${job.error}`;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use vellum_backends::{
-    FolderStore, S3Environment, S3Settings, S3Store, Sources, SqliteEmbeddingCache, SqliteMetastore,
-    WebStore,
+    FolderStore, S3Environment, S3Settings, S3Store, Sources, SqliteEmbeddingCache,
+    SqliteMetastore, WebStore,
 };
 use vellum_core::collection::SplitterSettings;
 use vellum_core::ports::{Clock, Converter, Embedder, EmbeddingCache, ObjectStore, VectorStore};

@@ -40,7 +40,7 @@ pub fn shares(ingest: &Ingest) -> Shares {
 
 fn share(budget: u64, parsers: usize, parser_bytes: u64) -> Shares {
     let for_parsers = budget / 2;
-    let least = parser_bytes.min(MIN_PARSER_BYTES).max(1);
+    let least = parser_bytes.clamp(1, MIN_PARSER_BYTES);
     let parsers = (parsers as u64).min(for_parsers / least).max(1);
     Shares {
         source_bytes: (budget / 8).min(MAX_SOURCE_BYTES),

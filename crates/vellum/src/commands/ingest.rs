@@ -10,7 +10,7 @@ use std::time::Instant;
 use vellum_backends::{absolute, is_remote};
 use vellum_core::ids::CollectionName;
 use vellum_core::{ErrorKind, Result};
-use vellum_http::wire::{Counts, IngestReport, Job, JobRequest};
+use vellum_http::wire::{Counts, IngestReport, Job, JobRequest, JobState};
 use vellum_server::config::Config;
 
 /// Refused documents that are named; the rest are counted.
@@ -65,7 +65,20 @@ pub(crate) async fn with_bar(
 ) -> Result<IngestReport> {
     let started = Instant::now();
     let bar = progress::job_bar();
-    let job = work(&|job| progress::show_job(&bar, job)).await;
+    let told = std::cell::RefCell::new(None);
+    let show = |job: &Job| {
+        progress::show_job(&bar, job);
+        // A wait can be long, and without a terminal there is no bar.
+        let reason = job.error.as_ref().filter(|_| job.state == JobState::Waiting);
+        if *told.borrow() != reason.cloned() {
+            told.replace(reason.cloned());
+            if let Some(reason) = reason {
+                let note = format!("the job waits and goes on by itself: {reason}");
+                bar.suspend(|| print::warn(&note));
+            }
+        }
+    };
+    let job = work(&show).await;
     bar.finish_and_clear();
     let elapsed = started.elapsed().as_secs_f64();
     Ok(IngestReport::new(job?.report, elapsed, rss::peak_mb(session.pid())))

@@ -3,21 +3,19 @@
 //! The order matters: own the data directory, take the port, load the product, announce the address to
 //! other commands, serve, and only then ingest, so that the console is there from the first second.
 
-use super::ingest::{has_news, tell};
+use super::ingest::{has_news, run, tell};
 use crate::args;
 use crate::local::local;
 use crate::print::{self, Outcome};
-use crate::progress;
-use crate::rss;
 use crate::session::{self, Local, Session};
 use crate::watch::Changes;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use vellum_core::access::Verb;
 use vellum_core::ids::CollectionName;
 use vellum_core::{Error, ErrorKind, Result};
-use vellum_http::wire::{IngestReport, JobRequest};
+use vellum_http::wire::JobRequest;
 use vellum_rag::jobs;
 use vellum_server::compose::compose;
 use vellum_server::config::Config;
@@ -183,14 +181,8 @@ enum First {
 ///
 /// A job that fails is told and tried again at the next change: serving goes on.
 async fn compare(session: &Session, collection: &CollectionName, source: &str, first: First) {
-    let started = Instant::now();
-    let bar = progress::job_bar();
     let request = JobRequest { source: source.to_owned(), prune: false, rejected: false };
-    let job = session.ingest(collection, &request, &|job| progress::show_job(&bar, job)).await;
-    bar.finish_and_clear();
-    let told = job.and_then(|job| {
-        let elapsed = started.elapsed().as_secs_f64();
-        let report = IngestReport::new(job.report, elapsed, rss::peak_mb(session.pid()));
+    let told = run(session, collection, &request).await.and_then(|report| {
         if first == First::Yes || has_news(&report.counts) {
             tell(&report, source, false)?;
         }
