@@ -99,11 +99,29 @@ pub const NAMED_REFUSALS: usize = 10_000;
 
 /// Documents that were not indexed: all counted, the first [`NAMED_REFUSALS`] named.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredRefusals")]
 pub struct Refusals {
     /// How many.
     pub count: u64,
     /// Which.
     pub named: Vec<Refusal>,
+}
+
+/// Refusals as they are stored; earlier versions stored the list alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredRefusals {
+    Counted { count: u64, named: Vec<Refusal> },
+    Named(Vec<Refusal>),
+}
+
+impl From<StoredRefusals> for Refusals {
+    fn from(stored: StoredRefusals) -> Self {
+        match stored {
+            StoredRefusals::Counted { count, named } => Self { count, named },
+            StoredRefusals::Named(named) => Self { count: named.len() as u64, named },
+        }
+    }
 }
 
 impl Refusals {
@@ -167,4 +185,24 @@ pub struct Job {
     pub created_ms: i64,
     /// Time of the last change, milliseconds since the Unix epoch.
     pub updated_ms: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_of_earlier_versions_are_read() {
+        let refusal = |uri: &str| Refusal { uri: uri.to_owned(), reason: "empty".to_owned() };
+        let old = r#"[{"uri":"a","reason":"empty"}]"#;
+        let read: Refusals = serde_json::from_str(old).expect("read");
+        assert_eq!(read, Refusals { count: 1, named: vec![refusal("a")] });
+        let mut many = Refusals::default();
+        for n in 0..NAMED_REFUSALS + 5 {
+            many.push(refusal(&n.to_string()));
+        }
+        assert_eq!((many.count, many.named.len()), (NAMED_REFUSALS as u64 + 5, NAMED_REFUSALS));
+        let stored = serde_json::to_string(&many).expect("written");
+        assert_eq!(serde_json::from_str::<Refusals>(&stored).expect("read"), many);
+    }
 }

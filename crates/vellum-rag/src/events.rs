@@ -14,8 +14,6 @@ use vellum_core::{Error, ErrorKind, Result};
 
 /// Objects of a source that are looked at one by one; with more, the source is compared as a whole.
 const FEW: usize = 8;
-/// Jobs in which the sources of a collection are looked for.
-const RECENT_JOBS: usize = 500;
 
 /// An object that something happened to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,12 +32,11 @@ pub struct Touched {
 /// `NotFound` when all of them are; `Overloaded` when too many jobs are active: send the event again.
 pub async fn notify(app: &Arc<App>, pass: &Pass, touched: &[Touched]) -> Result<Vec<JobId>> {
     pass.must_write()?;
-    let sources = sources(app, pass).await?;
-    let mut uris: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let mut uris: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut foreign = None;
     for object in touched {
         let uri = app.objects.uri_of(&object.bucket, &object.key)?;
-        match sources.iter().filter(|source| holds(source, &uri)).max_by_key(|it| it.len()) {
+        match source_of(app, pass, &uri).await? {
             Some(source) => drop(uris.entry(source).or_default().insert(uri)),
             None => foreign = Some(uri),
         }
@@ -53,7 +50,7 @@ pub async fn notify(app: &Arc<App>, pass: &Pass, touched: &[Touched]) -> Result<
     let mut ids = Vec::new();
     for (source, uris) in uris {
         if uris.len() > FEW || app.jobs.n_queued(pass.collection()) > FEW {
-            ids.push(jobs::start(app, pass, &Request::of(source)).await?.0);
+            ids.push(jobs::start(app, pass, &Request::of(&source)).await?.0);
             continue;
         }
         for uri in uris {
@@ -63,27 +60,29 @@ pub async fn notify(app: &Arc<App>, pass: &Pass, touched: &[Touched]) -> Result<
     Ok(ids)
 }
 
-/// Whether a source is, or is a folder above, the object at `uri`.
-fn holds(source: &str, uri: &str) -> bool {
-    source == uri || (source.ends_with('/') && uri.starts_with(source))
+/// Returns the source of the collection that the object at `uri` belongs to: a folder above it, the nearest, or itself.
+async fn source_of(app: &App, pass: &Pass, uri: &str) -> Result<Option<String>> {
+    let mut known = app.metastore.known_sources(pass, &candidates(uri)).await?;
+    let (folders, itself): (Vec<String>, Vec<String>) =
+        known.drain(..).partition(|source| source.ends_with('/'));
+    // A job that looked at the object alone had it as its source, so that says least.
+    Ok(folders.into_iter().max_by_key(String::len).or(itself.into_iter().next()))
 }
 
-/// Returns the sources that were ingested into the collection.
-async fn sources(app: &App, pass: &Pass) -> Result<BTreeSet<String>> {
-    let jobs = app.metastore.jobs(RECENT_JOBS).await?.into_iter();
-    let own = jobs.filter(|job| job.spec.collection == *pass.collection());
-    Ok(own.map(|job| job.spec.source).collect())
+/// Returns the sources that an object may belong to: itself, and the folders above it.
+fn candidates(uri: &str) -> Vec<String> {
+    let folders = uri.match_indices('/').map(|(at, _)| uri[..=at].to_owned());
+    folders.chain([uri.to_owned()]).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::holds;
+    use super::candidates;
 
     #[test]
-    fn a_source_holds_what_is_below_it() {
-        assert!(holds("s3://b/docs/", "s3://b/docs/a.pdf"));
-        assert!(holds("s3://b/docs/a.pdf", "s3://b/docs/a.pdf"));
-        assert!(!holds("s3://b/docs/a", "s3://b/docs/a.pdf"));
-        assert!(!holds("s3://b/docs/", "s3://c/docs/a.pdf"));
+    fn an_object_belongs_to_the_folders_above_it() {
+        let expected =
+            ["s3:/", "s3://", "s3://b/", "s3://b/docs/", "s3://b/docs/a.pdf"].map(str::to_owned);
+        assert_eq!(candidates("s3://b/docs/a.pdf"), expected);
     }
 }

@@ -482,6 +482,19 @@ impl Metastore for SqliteMetastore {
             .map_err(self.failed("read a job"))
     }
 
+    async fn known_sources(&self, pass: &Pass, candidates: &[String]) -> Result<Vec<String>> {
+        const SQL: &str = "SELECT DISTINCT json_extract(spec, '$.source') AS source FROM job
+            WHERE collection = ? AND json_extract(spec, '$.source') IN (SELECT value FROM json_each(?))
+            ORDER BY source";
+        sqlx::query(SQL)
+            .bind(pass.collection().to_string())
+            .bind(serde_json::to_string(candidates).expect("texts always serialise"))
+            .try_map(|row| row.try_get("source"))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(self.failed("read the jobs"))
+    }
+
     async fn unfinished_jobs(&self) -> Result<Vec<Job>> {
         const SQL: &str = "SELECT * FROM job WHERE state NOT IN ('done', 'failed', 'cancelled')
             ORDER BY created_ms, id";

@@ -68,6 +68,8 @@ const MIGRATIONS: &[&str] = &[
 
     CREATE INDEX document_by_content ON document (collection, content, state, uri, is_copy);
 
+    CREATE INDEX job_by_source ON job (collection, json_extract(spec, '$.source'));
+
     CREATE TABLE lease (
         token       INTEGER PRIMARY KEY AUTOINCREMENT,     -- never given twice
         collection  TEXT    NOT NULL REFERENCES collection (name) ON DELETE CASCADE,

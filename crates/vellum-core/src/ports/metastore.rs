@@ -143,6 +143,9 @@ pub trait Metastore: Send + Sync {
     /// Returns the job; `None` when there is none.
     async fn job(&self, id: JobId) -> Result<Option<Job>>;
 
+    /// Returns those of `candidates` that a job of the collection had as its source, ascending.
+    async fn known_sources(&self, pass: &Pass, candidates: &[String]) -> Result<Vec<String>>;
+
     /// Returns the jobs that have not ended, oldest first.
     async fn unfinished_jobs(&self) -> Result<Vec<Job>>;
 

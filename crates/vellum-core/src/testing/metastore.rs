@@ -336,6 +336,13 @@ impl Metastore for MemoryMetastore {
         Ok(self.tables().jobs.get(&id).cloned())
     }
 
+    async fn known_sources(&self, pass: &Pass, candidates: &[String]) -> Result<Vec<String>> {
+        let tables = self.tables();
+        let own = tables.jobs.values().filter(|job| job.spec.collection == *pass.collection());
+        let known = own.map(|job| job.spec.source.clone()).filter(|it| candidates.contains(it));
+        Ok(known.collect::<std::collections::BTreeSet<_>>().into_iter().collect())
+    }
+
     async fn unfinished_jobs(&self) -> Result<Vec<Job>> {
         let mut jobs: Vec<Job> = self.tables().jobs.values().cloned().collect();
         jobs.retain(|job| !job.state.is_final());

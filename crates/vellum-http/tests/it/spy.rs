@@ -232,6 +232,9 @@ impl Metastore for Spy {
     async fn copies(&self, _: &Pass, _: &[DocumentId]) -> Result<Vec<(DocumentId, String)>> {
         self.seen()
     }
+    async fn known_sources(&self, _: &Pass, _: &[String]) -> Result<Vec<String>> {
+        self.seen()
+    }
     async fn unfinished_jobs(&self) -> Result<Vec<Job>> {
         self.seen()
     }

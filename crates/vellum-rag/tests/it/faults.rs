@@ -195,6 +195,9 @@ impl Metastore for FaultyMetastore {
     async fn copies(&self, pass: &Pass, ids: &[DocumentId]) -> Result<Vec<(DocumentId, String)>> {
         self.inner.copies(pass, ids).await
     }
+    async fn known_sources(&self, pass: &Pass, candidates: &[String]) -> Result<Vec<String>> {
+        self.inner.known_sources(pass, candidates).await
+    }
     async fn unfinished_jobs(&self) -> Result<Vec<Job>> {
         self.inner.unfinished_jobs().await
     }

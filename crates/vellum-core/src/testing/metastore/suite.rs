@@ -426,6 +426,11 @@ async fn jobs(store: &dyn Metastore) {
     assert_eq!(store.jobs(1).await.expect("read"), std::slice::from_ref(&new), "the newest");
     assert_eq!(store.jobs(0).await.expect("read"), []);
 
+    let asked = ["file:///d/", "file:///", "file:///d/x"].map(str::to_owned);
+    let known = store.known_sources(&pass("a", Verb::Read), &asked).await.expect("read");
+    assert_eq!(known, ["file:///d/"]);
+    let known = store.known_sources(&pass("b-2", Verb::Read), &asked).await.expect("read");
+    assert_eq!(known, [""; 0], "of another collection");
     let unfinished = store.unfinished_jobs().await.expect("read");
     assert_eq!(unfinished, [old.clone(), new.clone()], "oldest first");
     let done = Job {
