@@ -136,7 +136,11 @@ fn sorted(mut parts: Vec<Part>) -> Vec<Block> {
         }
     }
     let mut parts: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
-    order.into_iter().filter_map(|n| parts[n].take()).map(|part| part.block).collect()
+    let mut blocks: Vec<Block> =
+        order.into_iter().filter_map(|n| parts[n].take()).map(|part| part.block).collect();
+    // Lines of large type may reach into each other so that parts stand above one another in a ring. Nothing is lost.
+    blocks.extend(parts.into_iter().flatten().map(|part| part.block));
+    blocks
 }
 
 impl Part {
@@ -252,6 +256,27 @@ mod tests {
         let boxes =
             [("Name", 0.0, 0.0), ("Smith", 0.0, 12.0), ("Born", 200.0, 0.0), ("1970", 200.0, 12.0)];
         assert_eq!(read(&boxes), ["Name", "Smith", "Born", "1970"]);
+    }
+
+    /// A part whose last line stands above its first makes a ring with one between.
+    #[test]
+    fn parts_above_one_another_are_all_there() {
+        let part = |order, top, bottom| {
+            let word = Word {
+                text: format!("a longer text than a label, number {order}").into(),
+                x0: 0.0,
+                x1: 90.0,
+                y: top,
+                size: 40.0,
+                after_blank: false,
+                order,
+            };
+            let line = Line::new(vec![word]);
+            Part { bottom, is_label: false, ..Part::new(line, order) }
+        };
+        let ring = vec![part(0, 100.0, 60.0), part(1, 80.0, 80.0)];
+        assert!(ring[0].is_above(&ring[1]) && ring[1].is_above(&ring[0]));
+        assert_eq!(sorted(ring).len(), 2);
     }
 
     #[test]
