@@ -263,7 +263,7 @@ mod tests {
     fn parts_above_one_another_are_all_there() {
         let part = |order, top, bottom| {
             let word = Word {
-                text: format!("a longer text than a label, number {order}").into(),
+                text: format!("a longer text than a label, number {order}"),
                 x0: 0.0,
                 x1: 90.0,
                 y: top,
