@@ -4,6 +4,7 @@
 //! is committed. So a claim whose worker is dead marks a document whose chunks may be of any version.
 
 use crate::document::Format;
+use crate::error::{Error, ErrorKind, Retry};
 use crate::ids::{ContentHash, DocumentId, JobId};
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,20 @@ pub struct Lease {
     pub token: u64,
     /// The job that the worker runs.
     pub job: JobId,
+}
+
+impl Lease {
+    /// Returns the error of a worker whose lease has ended; beginning anew under another one can help.
+    pub fn ended() -> Error {
+        Error::new(ErrorKind::Conflict, "the lease of this worker has ended")
+            .with_retry(Retry::Later)
+    }
+
+    /// Returns the error of a worker that no longer holds the document at `uri`.
+    pub fn taken_over(uri: &str) -> Error {
+        Error::new(ErrorKind::Conflict, format!("another worker took over `{uri}`"))
+            .with_retry(Retry::Later)
+    }
 }
 
 /// What came of an attempt to claim documents.

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 use vellum_core::ledger::Lease;
-use vellum_core::{Error, ErrorKind, Retry};
 
 /// Now, in milliseconds since the Unix epoch.
 macro_rules! now {
@@ -44,13 +43,4 @@ pub(super) fn millis(ttl: Duration) -> i64 {
 /// SQLite gives tokens from 1 up to the greatest i64.
 pub(super) fn token(lease: &Lease) -> i64 {
     lease.token.cast_signed()
-}
-
-pub(super) fn ended() -> Error {
-    Error::new(ErrorKind::Conflict, "the lease of this worker has ended").with_retry(Retry::Later)
-}
-
-pub(super) fn taken_over(uri: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("another worker took over `{uri}`"))
-        .with_retry(Retry::Later)
 }

@@ -252,7 +252,7 @@ impl Metastore for SqliteMetastore {
             .execute(&self.writer)
             .await
             .map_err(self.failed("renew a lease"))?;
-        if done.rows_affected() == 0 { Err(lease::ended()) } else { Ok(()) }
+        if done.rows_affected() == 0 { Err(Lease::ended()) } else { Ok(()) }
     }
 
     async fn close_lease(&self, lease: &Lease) -> Result<()> {
@@ -282,7 +282,7 @@ impl Metastore for SqliteMetastore {
         let token = lease::token(lease);
         let alive = sqlx::query(lease::IS_LIVE).bind(token).fetch_optional(&mut *transaction);
         if alive.await.map_err(failed)?.is_none() {
-            return Err(lease::ended());
+            return Err(Lease::ended());
         }
         for row in new {
             rows::bind_document(sqlx::query(INSERT_NEW), pass.collection(), row)
@@ -329,7 +329,7 @@ impl Metastore for SqliteMetastore {
                 .await
                 .map_err(failed)?;
             if written.rows_affected() == 0 {
-                return Err(lease::taken_over(&row.uri));
+                return Err(Lease::taken_over(&row.uri));
             }
         }
         transaction.commit().await.map_err(failed)
@@ -354,7 +354,7 @@ impl Metastore for SqliteMetastore {
                 .await
                 .map_err(failed)?;
             if let Some(uri) = foreign {
-                return Err(lease::taken_over(&uri));
+                return Err(Lease::taken_over(&uri));
             }
             sqlx::query("DELETE FROM document WHERE id = ? AND collection = ?")
                 .bind(document.to_string())

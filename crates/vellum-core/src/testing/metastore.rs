@@ -10,7 +10,7 @@ pub use suite::{metastore_suite, sample_collection, sample_row, store_rows};
 
 use crate::access::Pass;
 use crate::collection::{Collection, SparseSettings};
-use crate::error::{Error, ErrorKind, Result, Retry};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionName, ContentHash, DocumentId, JobId};
 use crate::job::Job;
 use crate::ledger::{Claimed, DocumentState, Lease, LedgerRow, Scope};
@@ -76,15 +76,10 @@ impl Tables {
                 && row.claim != Some(lease.token)
         });
         match foreign {
-            Some(((_, uri), _)) => Err(taken_over(uri)),
+            Some(((_, uri), _)) => Err(Lease::taken_over(uri)),
             None => Ok(()),
         }
     }
-}
-
-fn taken_over(uri: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("another worker took over `{uri}`"))
-        .with_retry(Retry::Later)
 }
 
 #[async_trait]
@@ -155,7 +150,7 @@ impl Metastore for MemoryMetastore {
                 open.until = Instant::now() + ttl;
                 Ok(())
             }
-            None => Err(Error::new(ErrorKind::Conflict, "the lease is closed")),
+            None => Err(Lease::ended()),
         }
     }
 
@@ -184,9 +179,7 @@ impl Metastore for MemoryMetastore {
         let mut tables = self.tables();
         tables.must_exist(pass.collection())?;
         if !tables.is_live(lease.token) {
-            return Err(
-                Error::new(ErrorKind::Conflict, "the lease has ended").with_retry(Retry::Later)
-            );
+            return Err(Lease::ended());
         }
         for row in new {
             let key = (pass.collection().clone(), row.uri.clone());
@@ -218,7 +211,7 @@ impl Metastore for MemoryMetastore {
         for row in rows {
             let stored = tables.rows.get(&(pass.collection().clone(), row.uri.clone()));
             if stored.is_none_or(|stored| stored.claim != Some(lease.token)) {
-                return Err(taken_over(&row.uri));
+                return Err(Lease::taken_over(&row.uri));
             }
         }
         for row in rows {

@@ -12,9 +12,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use vellum_core::ids::DocumentId;
-use vellum_core::ledger::{DocumentState, LedgerRow};
+use vellum_core::ledger::{DocumentState, Lease, LedgerRow};
 use vellum_core::ports::ObjectMeta;
-use vellum_core::{Error, ErrorKind, Result, Retry};
+use vellum_core::{Error, ErrorKind, Result};
 
 /// Most documents that are claimed together.
 const GROUP: usize = 64;
@@ -148,7 +148,7 @@ pub(super) async fn keep_alive(run: &Run<'_>) -> Error {
         match run.app.metastore.renew_lease(&run.lease, LEASE).await {
             Ok(()) => run.holds_until_ms.store(asked_ms + lease_ms(), Ordering::Relaxed),
             Err(error) if error.kind() == ErrorKind::Conflict => {
-                return error.with_retry(Retry::Later);
+                return error;
             }
             // The store may come back before the lease ends; `must_hold` watches over the writes.
             Err(error) => tracing::warn!(error = error.full_message(), "lease not renewed"),
@@ -161,8 +161,7 @@ pub(super) fn must_hold(run: &Run<'_>) -> Result<()> {
     if run.app.clock.unix_ms() < run.holds_until_ms.load(Ordering::Relaxed) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Conflict, "the lease of this worker has ended")
-        .with_retry(Retry::Later))
+    Err(Lease::ended())
 }
 
 /// The length of a lease in milliseconds, less a margin for the time that a write takes.
