@@ -26,7 +26,7 @@ pub struct Touched {
 
 /// Starts jobs that look at the objects; returns their ids once they are stored.
 ///
-/// Objects outside the sources of the collection are passed over.
+/// Objects outside the sources of the collection, and keys that no document can have, are passed over.
 ///
 /// # Errors
 /// `NotFound` when all of them are; `Overloaded` when too many jobs are active: send the event again.
@@ -35,7 +35,13 @@ pub async fn notify(app: &Arc<App>, pass: &Pass, touched: &[Touched]) -> Result<
     let mut uris: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut foreign = None;
     for object in touched {
-        let uri = app.objects.uri_of(&object.bucket, &object.key)?;
+        // A marker of a folder, or a key that no listing shows either: asking again would not change it.
+        let is_folder = object.key.is_empty() || object.key.ends_with('/');
+        let uri = match app.objects.uri_of(&object.bucket, &object.key) {
+            Ok(uri) if !is_folder => uri,
+            Err(error) if error.kind() != ErrorKind::Invalid => return Err(error),
+            _ => continue,
+        };
         match source_of(app, pass, &uri).await? {
             Some(source) => drop(uris.entry(source).or_default().insert(uri)),
             None => foreign = Some(uri),
