@@ -68,7 +68,7 @@ pub(super) async fn process(run: &Run<'_>, work: Work) -> Result<Outcome> {
     let name = work.object.name.clone();
     let size = work.object.size;
     run.progress.send_modify(|progress| progress.current.push(name.clone()));
-    let outcome = in_time(run, work, Shortcuts::Taken).await;
+    let outcome = in_time(run, work, Task::Follow).await;
     run.pace().finished_bytes += size;
     run.progress.send_modify(|progress| {
         if let Some(at) = progress.current.iter().position(|current| *current == name) {
@@ -78,30 +78,40 @@ pub(super) async fn process(run: &Run<'_>, work: Work) -> Result<Outcome> {
     outcome
 }
 
-/// Reads and stores one document, whatever is known of it.
+/// Reads and stores a copy, whose original is gone. It may be of another source than the run's, which may not answer: then
+/// the copy fails, and the run goes on.
 ///
 /// # Errors
 /// As [`process`].
-pub(super) async fn index(run: &Run<'_>, work: Work) -> Result<Outcome> {
-    in_time(run, work, Shortcuts::Left).await
+pub(super) async fn promote(run: &Run<'_>, work: Work) -> Result<Outcome> {
+    in_time(run, work, Task::Promote).await
 }
 
-/// Whether content that is stored already spares the rest of the work.
+/// Why a document is worked on.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Shortcuts {
-    Taken,
-    Left,
+enum Task {
+    /// Its source listed it. Content that is stored already spares the rest of the work.
+    Follow,
+    /// It is to hold the chunks that it was a copy of.
+    Promote,
 }
 
 /// Works on a document until its deadline.
-async fn in_time(run: &Run<'_>, work: Work, shortcuts: Shortcuts) -> Result<Outcome> {
+async fn in_time(run: &Run<'_>, work: Work, task: Task) -> Result<Outcome> {
     let limit = run.app.settings.ingest.document_timeout;
-    let row = new_row(run, &work);
+    let row = new_row(run, &work, task);
     let mut written = Written::default();
     let outcome =
-        tokio::time::timeout(limit, stages(run, work, row.clone(), shortcuts, &mut written)).await;
+        tokio::time::timeout(limit, stages(run, work, row.clone(), task, &mut written)).await;
     match outcome {
-        Ok(outcome) => outcome,
+        Ok(Ok(outcome)) => Ok(outcome),
+        Ok(Err(Stop::Run(error))) => Err(error),
+        Ok(Err(Stop::Document(row, error))) => {
+            if task == Task::Follow {
+                count_outage(run, &error)?;
+            }
+            refuse(run, row, &written, &error).await
+        }
         Err(_) => {
             let message = format!("it took longer than {} s", limit.as_secs());
             let error = Error::new(ErrorKind::Timeout, message)
@@ -109,6 +119,20 @@ async fn in_time(run: &Run<'_>, work: Work, shortcuts: Shortcuts) -> Result<Outc
                 .with_retry(Retry::Never);
             refuse(run, row, &written, &error).await
         }
+    }
+}
+
+/// What ended the work on a document before it was indexed.
+enum Stop {
+    /// Its own failure, with the row as far as it is known.
+    Document(LedgerRow, Error),
+    /// A failure that concerns every document.
+    Run(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Run(error)
     }
 }
 
@@ -124,59 +148,61 @@ async fn stages(
     run: &Run<'_>,
     work: Work,
     mut row: LedgerRow,
-    shortcuts: Shortcuts,
+    task: Task,
     written: &mut Written,
-) -> Result<Outcome> {
-    let shortcuts = if work.is_unfinished() { Shortcuts::Left } else { shortcuts };
+) -> Result<Outcome, Stop> {
+    let may_cut_short = task == Task::Follow && !work.is_unfinished();
     let before = work.row;
     // Held while the source's bytes are in memory.
     let mut permit = run.memory.acquire_many(permits(run, work.object.size)).await;
     let (object, content) = match run.app.objects.get(&work.object.uri, max_bytes(run)).await {
         Ok(read) => read,
-        Err(error) => return refuse(run, row, written, &error).await,
+        Err(error) => return Err(Stop::Document(row, error)),
     };
     if let Content::Spooled { .. } = content {
         permit = run.memory.acquire_many(0).await;
     }
     let hash = match hash_of(content.clone()).await {
         Ok(hash) => hash,
-        Err(error) => return refuse(run, row, written, &error).await,
+        Err(error) => return Err(Stop::Document(row, error)),
     };
     row.etag = object.etag.clone();
     row.bytes = object.size;
     let same = before.content.as_ref() == Some(&hash) && before.settings == run.settings;
-    if shortcuts == Shortcuts::Taken && same && before.state == DocumentState::Indexed {
+    if may_cut_short && same && before.state == DocumentState::Indexed {
         let row = LedgerRow { etag: object.etag, claim: None, source: row.source, ..before };
         return Ok(Outcome::of(row, Change::Touched));
     }
     let change = if before.version == 0 { Change::Added } else { Change::Updated };
-    row.version = if same { before.version.max(1) } else { before.version + 1 };
+    let version = if same { before.version.max(1) } else { before.version + 1 };
     row.content = Some(hash);
-    if shortcuts == Shortcuts::Taken
+    if may_cut_short
         && let Some(hash) = &row.content
         && let Some(original) = original_of(run, hash, &row.uri).await?
     {
+        let row = LedgerRow { version, ..row };
         return Ok(Outcome { change, ..copy(run, row, &original, &before).await? });
     }
     let stored = store_parts(run, &object, content, &mut row, written).await?;
     drop(permit);
-    let error = match stored {
+    match stored {
         Ok(()) if !written.ids.is_empty() => {
             run.outages.store(0, Ordering::Relaxed);
-            row.state = DocumentState::Indexed;
-            row.attempts = 0;
-            return Ok(Outcome {
+            row = LedgerRow { state: DocumentState::Indexed, version, attempts: 0, ..row };
+            Ok(Outcome {
                 wrote: true,
                 chunks: written.ids.len() as u64,
                 embedded: written.embedded,
                 pages: written.pages,
                 ..Outcome::of(row, change)
-            });
+            })
         }
-        Ok(()) => Error::new(ErrorKind::Rejected, "the document has no text"),
-        Err(error) => error,
-    };
-    refuse(run, row, written, &error).await
+        Ok(()) => {
+            let error = Error::new(ErrorKind::Rejected, "the document has no text");
+            Err(Stop::Document(row, error))
+        }
+        Err(error) => Err(Stop::Document(row, error)),
+    }
 }
 
 /// Ends a document whose content is stored under another uri.
@@ -186,7 +212,8 @@ async fn copy(
     original: &LedgerRow,
     before: &LedgerRow,
 ) -> Result<Outcome> {
-    let had_chunks = before.version > 0 && !before.is_copy;
+    // A failed one may have left some, whatever its version.
+    let had_chunks = before.state != DocumentState::Queued && !before.is_copy;
     if had_chunks {
         must_hold(run)?;
         run.app.vectors.delete_document(run.pass, row.document, &[]).await?;
@@ -272,8 +299,12 @@ fn permits(run: &Run<'_>, size: u64) -> u32 {
 }
 
 /// Returns the row as it stands before anything is known but the listing.
-fn new_row(run: &Run<'_>, work: &Work) -> LedgerRow {
+fn new_row(run: &Run<'_>, work: &Work, task: Task) -> LedgerRow {
     let Work { object, row: before } = work;
+    let (source, job) = match task {
+        Task::Follow => (run.spec.source.clone(), Some(run.lease.job)),
+        Task::Promote => (before.source.clone(), before.job),
+    };
     LedgerRow {
         document: before.document,
         uri: object.uri.clone(),
@@ -286,8 +317,8 @@ fn new_row(run: &Run<'_>, work: &Work) -> LedgerRow {
         chunks: before.chunks,
         pages: 0,
         bytes: object.size,
-        source: run.spec.source.clone(),
-        job: Some(run.lease.job),
+        source,
+        job,
         version: before.version,
         attempts: before.attempts + 1,
         is_copy: false,
@@ -301,7 +332,7 @@ fn new_row(run: &Run<'_>, work: &Work) -> LedgerRow {
 /// A rejected one loses its old chunks too, because its old content is no more. A failed one keeps them.
 ///
 /// # Errors
-/// What the store fails with, and the error itself when it is not about this document alone.
+/// What the store fails with.
 async fn refuse(
     run: &Run<'_>,
     mut row: LedgerRow,
@@ -323,21 +354,24 @@ async fn refuse(
         if wrote {
             withdraw(run, &row, &written.ids).await?;
         }
-        row.state = DocumentState::Failed(reason.clone());
-        let outages =
-            if is_outage(error) { run.outages.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
-        if outages >= MAX_OUTAGES {
-            let message = format!("{outages} documents in a row could not be read: {reason}");
-            return Err(Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Later));
-        }
+        row.state = DocumentState::Failed(reason);
     }
     Ok(Outcome { wrote, ..Outcome::of(row, Change::Updated) })
 }
 
-/// Whether a failure is about what holds the documents rather than about one of them.
-fn is_outage(error: &Error) -> bool {
+/// Fails when so many documents in a row met an outage that it is about what holds them rather than about one of them.
+fn count_outage(run: &Run<'_>, error: &Error) -> Result<()> {
     let kinds = [ErrorKind::Unavailable, ErrorKind::Overloaded, ErrorKind::Timeout];
-    kinds.contains(&error.kind()) && error.retry() != Retry::Never
+    if !kinds.contains(&error.kind()) || error.retry() == Retry::Never {
+        return Ok(());
+    }
+    let outages = run.outages.fetch_add(1, Ordering::Relaxed) + 1;
+    if outages < MAX_OUTAGES {
+        return Ok(());
+    }
+    let message =
+        format!("{outages} documents in a row could not be read: {}", error.full_message());
+    Err(Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Later))
 }
 
 /// Deletes the chunks that were written of a document, and leaves those of its older version.
