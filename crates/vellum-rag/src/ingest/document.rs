@@ -110,7 +110,7 @@ async fn in_time(run: &Run<'_>, work: Work, task: Task) -> Result<Outcome> {
             if task == Task::Follow {
                 count_outage(run, &error)?;
             }
-            refuse(run, row, &written, &error).await
+            refuse(run, *row, &written, &error).await
         }
         Err(_) => {
             let message = format!("it took longer than {} s", limit.as_secs());
@@ -125,7 +125,7 @@ async fn in_time(run: &Run<'_>, work: Work, task: Task) -> Result<Outcome> {
 /// What ended the work on a document before it was indexed.
 enum Stop {
     /// Its own failure, with the row as far as it is known.
-    Document(LedgerRow, Error),
+    Document(Box<LedgerRow>, Error),
     /// A failure that concerns every document.
     Run(Error),
 }
@@ -157,14 +157,14 @@ async fn stages(
     let mut permit = run.memory.acquire_many(permits(run, work.object.size)).await;
     let (object, content) = match run.app.objects.get(&work.object.uri, max_bytes(run)).await {
         Ok(read) => read,
-        Err(error) => return Err(Stop::Document(row, error)),
+        Err(error) => return Err(Stop::Document(Box::new(row), error)),
     };
     if let Content::Spooled { .. } = content {
         permit = run.memory.acquire_many(0).await;
     }
     let hash = match hash_of(content.clone()).await {
         Ok(hash) => hash,
-        Err(error) => return Err(Stop::Document(row, error)),
+        Err(error) => return Err(Stop::Document(Box::new(row), error)),
     };
     row.etag = object.etag.clone();
     row.bytes = object.size;
@@ -199,9 +199,9 @@ async fn stages(
         }
         Ok(()) => {
             let error = Error::new(ErrorKind::Rejected, "the document has no text");
-            Err(Stop::Document(row, error))
+            Err(Stop::Document(Box::new(row), error))
         }
-        Err(error) => Err(Stop::Document(row, error)),
+        Err(error) => Err(Stop::Document(Box::new(row), error)),
     }
 }
 
