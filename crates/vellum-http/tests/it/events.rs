@@ -62,6 +62,8 @@ async fn an_object_that_was_put_or_removed_is_followed() {
     assert_eq!(jobs[0]["report"]["removed"], json!(1), "{jobs:?}");
     assert_eq!(find().await, 0);
     assert!(notify(&world, minio("s3:ObjectAccessed:Get", "docs", "pages.txt")).await.is_empty());
+    // The mark of a folder is no document, and asking again would not make it one.
+    assert!(notify(&world, minio("s3:ObjectCreated:Put", "docs", "new/")).await.is_empty());
 }
 
 #[tokio::test]

@@ -1,12 +1,17 @@
 //! Equal contents are indexed once, whatever the order of events; embeddings are made once for a text.
 
-use crate::world::{SOURCE, World, pass, sync};
+use crate::world::{SOURCE, World, pass, run_job, run_source, sync};
+use async_trait::async_trait;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use vellum_core::filter::{Field, Filter};
 use vellum_core::ids::DocumentId;
-use vellum_core::ledger::{LedgerRow, Scope};
-use vellum_core::ports::{Metastore, WithVectors};
+use vellum_core::job::JobState;
+use vellum_core::ledger::{DocumentState, LedgerRow, Scope};
+use vellum_core::ports::{Content, Listing, Metastore, ObjectMeta, ObjectStore, WithVectors};
+use vellum_core::testing::MemoryObjectStore;
+use vellum_core::{Error, ErrorKind, Result};
 use vellum_rag::documents::{self, Place};
 use vellum_rag::search::{Mode, SearchRequest, search};
 
@@ -76,6 +81,63 @@ async fn a_copy_takes_over_when_its_original_goes_or_changes() {
     assert_eq!((report.added, report.unchanged, report.embedded), (1, 2, 0));
     assert_eq!(originals(&world).await, ["0.txt", "b.txt"], "the least again");
     assert_eq!(world.contents().await.len(), 2);
+}
+
+/// Objects of which one folder does not answer.
+struct Deaf {
+    inner: Arc<MemoryObjectStore>,
+    folder: &'static str,
+}
+
+#[async_trait]
+impl ObjectStore for Deaf {
+    async fn resolve(&self, source: &str) -> Result<String> {
+        self.inner.resolve(source).await
+    }
+    async fn list(&self, source: &str) -> Result<Listing> {
+        self.inner.list(source).await
+    }
+    async fn get(&self, uri: &str, limit: u64) -> Result<(ObjectMeta, Content)> {
+        if uri.starts_with(self.folder) {
+            return Err(Error::new(ErrorKind::Unavailable, format!("`{uri}` does not answer")));
+        }
+        self.inner.get(uri, limit).await
+    }
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_a_source_that_does_not_answer_fails_alone() {
+    const OTHER: &str = "mem:///other/";
+    let world = World::new();
+    // More of them than documents in a row may fail before a job waits for its source.
+    for n in 0..8 {
+        world.put(&format!("{n}.txt"), &format!("Note {n} stands in two places."));
+        world.objects.put(&format!("{OTHER}{n}.txt"), format!("Note {n} stands in two places."));
+    }
+    world.put("z.txt", TEXT);
+    let app = world.app();
+    sync(&app).await;
+    assert_eq!(run_source(&app, OTHER, false).await.unwrap().report.added, 8);
+
+    let mut deaf = world.product("local");
+    deaf.objects = Arc::new(Deaf { inner: world.objects.clone(), folder: OTHER });
+    (0..8).for_each(|n| world.remove(&format!("{n}.txt")));
+    let job = run_job(&Arc::new(deaf), true).await.unwrap();
+    assert_eq!((job.state, job.report.removed), (JobState::Done, 8), "{job:?}");
+    let left = rows(&world).await;
+    let of_other = left.iter().filter(|row| row.source == OTHER);
+    assert!(
+        of_other.clone().count() == 8
+            && of_other.clone().all(|row| matches!(row.state, DocumentState::Failed(_))),
+        "{left:?}"
+    );
+
+    let job = run_source(&app, OTHER, false).await.unwrap();
+    assert_eq!(job.report.failed.count, 0, "{:?}", job.report);
+    assert_eq!(world.contents().await.len(), 9);
 }
 
 #[tokio::test]
