@@ -354,7 +354,7 @@ pub(crate) fn told(error: &reqwest::Error) -> String {
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -417,5 +417,58 @@ mod tests {
         let sent = count.load(Ordering::Relaxed);
         let budget = 50.0 * (1.0 + RETRIES_PER_CALL) + RETRIES_PER_SECOND * 4.0;
         assert!(sent as f64 <= budget, "{sent} tries");
+    }
+
+    /// R8: fifty calls a second while the service is down for `VELLUM_OUTAGE_S` seconds (3), and ten seconds longer.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn r8_a_service_that_comes_back_is_used_at_once() {
+        static IS_DOWN: AtomicBool = AtomicBool::new(true);
+        const EVERY: Duration = Duration::from_millis(20);
+        const SETTLED: Duration = Duration::from_secs(5);
+        let (address, count) = serve(|_| {
+            if IS_DOWN.load(Ordering::Relaxed) { "503 Service Unavailable" } else { "200 OK" }
+        })
+        .await;
+        let seconds = std::env::var("VELLUM_OUTAGE_S").map_or(3, |s| s.parse().unwrap());
+        let outage = Duration::from_secs(seconds);
+        let client = Arc::new(Client::new().unwrap());
+        let began = Instant::now();
+        let (mut calls, mut during, mut at_one_second) = (Vec::new(), 0, None);
+        let mut ticks = tokio::time::interval(EVERY);
+        while began.elapsed() < outage + 2 * SETTLED {
+            ticks.tick().await;
+            let at = began.elapsed();
+            if at >= Duration::from_secs(1) {
+                at_one_second.get_or_insert_with(|| count.load(Ordering::Relaxed));
+            }
+            if at >= outage && IS_DOWN.swap(false, Ordering::Relaxed) {
+                during = count.load(Ordering::Relaxed);
+            }
+            let (client, address) = (Arc::clone(&client), address.clone());
+            calls.push(tokio::spawn(async move {
+                let answer = client.call("read", PROMPTLY, |http| http.get(&address)).await;
+                (at, answer.is_ok())
+            }));
+        }
+        let ended: Vec<_> =
+            futures::future::join_all(calls).await.into_iter().map(|call| call.unwrap()).collect();
+        let asked = ended.iter().filter(|(at, _)| *at < outage).count();
+        let after_one_second = during - at_one_second.unwrap();
+        let late = ended.iter().filter(|(at, _)| *at >= outage + SETTLED);
+        let (n_late, n_good) =
+            late.fold((0, 0), |(n, good), (_, is_ok)| (n + 1, good + usize::from(*is_ok)));
+        println!(
+            "R8: {asked} calls in {seconds} s of outage, {during} tries, {after_one_second} after the first second; \
+             {n_good} of {n_late} calls good from 5 s after its end"
+        );
+        let budget =
+            asked as f64 * (1.0 + RETRIES_PER_CALL) + RETRIES_PER_SECOND * outage.as_secs_f64();
+        assert!(during as f64 <= budget, "{during} tries of at most {budget}");
+        // The breaker lets one call a second try the way, and one that was on its way when it opened.
+        assert!(
+            after_one_second as u64 <= 2 * seconds,
+            "{after_one_second} tries by an open breaker"
+        );
+        assert!(n_late > 0 && n_good * 100 >= n_late * 95, "{n_good} of {n_late} calls");
     }
 }
