@@ -14,7 +14,7 @@ use vellum_backends::{
 };
 use vellum_core::collection::SplitterSettings;
 use vellum_core::ports::{Clock, Converter, Embedder, EmbeddingCache, ObjectStore, VectorStore};
-use vellum_core::{Result, access::Principal};
+use vellum_core::{ErrorKind, Result, access::Principal};
 use vellum_rag::app::{App, IngestSettings, RetrievalSettings, Settings};
 use vellum_rag::jobs::{self, Jobs};
 use vellum_rag::pictures::Pictures;
@@ -71,8 +71,14 @@ async fn embeddings(config: &Config, dir: &Path) -> Result<Option<Arc<dyn Embedd
     if max_bytes == 0 {
         return Ok(None);
     }
-    let cache = SqliteEmbeddingCache::open(dir.join("embeddings.db"), max_bytes).await?;
-    Ok(Some(Arc::new(cache)))
+    match SqliteEmbeddingCache::open(dir.join("embeddings.db"), max_bytes).await {
+        // It only saves work.
+        Err(error) if error.kind() == ErrorKind::NoSpace => {
+            tracing::warn!(error = error.full_message(), "no embeddings are kept");
+            Ok(None)
+        }
+        opened => Ok(Some(Arc::new(opened?))),
+    }
 }
 
 /// Ports that a caller may choose.

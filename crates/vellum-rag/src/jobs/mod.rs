@@ -356,6 +356,8 @@ pub async fn leave_all(app: &App, patience: Duration) {
 }
 
 /// Marks jobs that an earlier life of this worker left active as interrupted. Call once, before any job starts.
+///
+/// On a full disk they stay as they are: what is there can be read all the same.
 pub async fn recover(app: &App) -> Result<()> {
     for mut job in app.metastore.unfinished_jobs().await? {
         if !job.state.is_active() {
@@ -364,7 +366,12 @@ pub async fn recover(app: &App) -> Result<()> {
         job.state = JobState::Interrupted;
         job.error = Some("the process ended before the job did".to_owned());
         job.updated_ms = app.clock.unix_ms();
-        app.metastore.put_job(&job).await?;
+        match app.metastore.put_job(&job).await {
+            Err(error) if error.kind() == ErrorKind::NoSpace => {
+                tracing::warn!(job = %job.id, error = error.full_message(), "an interrupted job was not marked");
+            }
+            stored => stored?,
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 mod bad_input;
 mod console;
 mod flow;
+mod full_disk;
 mod kill;
 mod pages;
 mod server;
