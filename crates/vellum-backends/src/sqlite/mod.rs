@@ -512,6 +512,22 @@ impl Metastore for SqliteMetastore {
             .map_err(self.failed("read the jobs"))
     }
 
+    async fn forget_jobs(&self, keep: usize) -> Result<u64> {
+        const SQL: &str = "DELETE FROM job
+            WHERE state IN ('done', 'failed', 'cancelled')
+            AND (created_ms, id) <= (
+                SELECT created_ms, id FROM job ORDER BY created_ms DESC, id DESC LIMIT 1 OFFSET ?)
+            AND (EXISTS (SELECT 1 FROM job AS newer WHERE newer.collection = job.collection
+                    AND json_extract(newer.spec, '$.source') = json_extract(job.spec, '$.source')
+                    AND (newer.created_ms, newer.id) > (job.created_ms, job.id))
+                OR EXISTS (SELECT 1 FROM job AS above WHERE above.collection = job.collection
+                    AND json_extract(above.spec, '$.source') LIKE '%/'
+                    AND json_extract(above.spec, '$.source') <> json_extract(job.spec, '$.source')
+                    AND instr(json_extract(job.spec, '$.source'), json_extract(above.spec, '$.source')) = 1))";
+        let done = sqlx::query(SQL).bind(sql_limit(keep)).execute(&self.writer).await;
+        done.map(|done| done.rows_affected()).map_err(self.failed("forget old jobs"))
+    }
+
     async fn jobs(&self, limit: usize) -> Result<Vec<Job>> {
         sqlx::query("SELECT * FROM job ORDER BY created_ms DESC, id DESC LIMIT ?")
             .bind(sql_limit(limit))

@@ -149,6 +149,10 @@ pub trait Metastore: Send + Sync {
     /// Returns the jobs that have not ended, oldest first.
     async fn unfinished_jobs(&self) -> Result<Vec<Job>>;
 
+    /// Removes jobs that have ended, except the newest `keep` of all jobs and the newest of each source of a collection that
+    /// lies in no folder which is one too; returns how many.
+    async fn forget_jobs(&self, keep: usize) -> Result<u64>;
+
     /// Returns the newest `limit` jobs by creation time, newest first; ties by id, descending.
     async fn jobs(&self, limit: usize) -> Result<Vec<Job>>;
 

@@ -343,6 +343,27 @@ impl Metastore for MemoryMetastore {
         Ok(jobs)
     }
 
+    async fn forget_jobs(&self, keep: usize) -> Result<u64> {
+        let newest = self.jobs(usize::MAX).await?;
+        let stands_for = |newer: bool, other: &Job, job: &Job| {
+            let (source, own) = (&other.spec.source, &job.spec.source);
+            let is_above = source != own && source.ends_with('/') && own.starts_with(source);
+            other.spec.collection == job.spec.collection && (is_above || newer && source == own)
+        };
+        let mut forgotten = newest.clone();
+        let mut index = 0;
+        forgotten.retain(|job| {
+            let at = index;
+            index += 1;
+            let others = newest.iter().enumerate();
+            let mut others = others.map(|(other, it)| stands_for(other < at, it, job));
+            at >= keep && job.state.is_final() && others.any(|stands| stands)
+        });
+        let mut tables = self.tables();
+        forgotten.iter().for_each(|job| drop(tables.jobs.remove(&job.id)));
+        Ok(forgotten.len() as u64)
+    }
+
     async fn jobs(&self, limit: usize) -> Result<Vec<Job>> {
         let mut jobs: Vec<Job> = self.tables().jobs.values().cloned().collect();
         jobs.sort_by_key(|job| std::cmp::Reverse((job.created_ms, job.id)));

@@ -13,6 +13,9 @@ use vellum_core::{Error, ErrorKind, Result, Retry};
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// Jobs that are remembered; of older ones that have ended, the newest of each source. A folder that is watched makes 144 a day.
+const KEPT_JOBS: usize = 1_000;
+
 /// Drives a job that was stored as queued until it stops, and tells its watchers and the store.
 pub(super) async fn drive(
     app: &App,
@@ -34,6 +37,9 @@ pub(super) async fn drive(
     let job = stopped(app, progress.borrow().job.clone(), outcome);
     if let Err(error) = app.metastore.put_job(&job).await {
         tracing::error!(job = %job.id, error = error.full_message(), "the job's end was not stored");
+    }
+    if let Err(error) = app.metastore.forget_jobs(KEPT_JOBS).await {
+        tracing::warn!(error = error.full_message(), "old jobs were not forgotten");
     }
     // Whoever sees the end may start the next job at once, so the right to write goes first.
     drop(held);

@@ -201,6 +201,10 @@ impl Metastore for FaultyMetastore {
     async fn unfinished_jobs(&self) -> Result<Vec<Job>> {
         self.inner.unfinished_jobs().await
     }
+    async fn forget_jobs(&self, keep: usize) -> Result<u64> {
+        burn(&self.fuse)?;
+        self.inner.forget_jobs(keep).await
+    }
     async fn totals(&self, pass: &Pass) -> Result<(u64, u64)> {
         self.inner.totals(pass).await
     }

@@ -66,6 +66,7 @@ pub async fn metastore_suite(store: &dyn Metastore) {
     copies(store).await;
     sources(store).await;
     jobs(store).await;
+    forgotten_jobs(store).await;
     deletion(store).await;
 }
 
@@ -460,6 +461,36 @@ async fn jobs(store: &dyn Metastore) {
     }
     let unknown = JobId::from_bytes([7; 16]);
     assert_eq!(store.job(unknown).await.expect("read"), None);
+}
+
+/// Of jobs 20 to 28, oldest first: all of one source but 21, of another, and 23, of an object of the first; 22 has not ended.
+async fn forgotten_jobs(store: &dyn Metastore) {
+    let ended =
+        |id: u8| Job { state: JobState::Done, ..sample_job(id, "a", 1_000 + i64::from(id)) };
+    for id in 20..29 {
+        let mut job = ended(id);
+        if id == 21 {
+            job.spec.source = "file:///other/".into();
+        }
+        if id == 22 {
+            job.state = JobState::Paused;
+        }
+        if id == 23 {
+            job.spec.source = "file:///d/x.pdf".into();
+        }
+        store.put_job(&job).await.expect("stored");
+    }
+    let left = async || {
+        let jobs = store.jobs(100).await.expect("read");
+        let ids = jobs.iter().map(|job| job.created_ms - 1_000).filter(|id| (20..29).contains(id));
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(store.forget_jobs(100).await.expect("room for all"), 0);
+    store.forget_jobs(3).await.expect("forgotten");
+    assert_eq!(left().await, [28, 27, 26, 22, 21], "the newest of a source stays");
+    store.forget_jobs(0).await.expect("forgotten");
+    assert_eq!(left().await, [28, 22, 21]);
+    assert_eq!(store.forget_jobs(0).await.expect("idempotent"), 0);
 }
 
 async fn deletion(store: &dyn Metastore) {
