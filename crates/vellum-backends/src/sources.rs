@@ -1,7 +1,8 @@
 //! All places that documents come from, by the scheme of their uri.
 
+use crate::bucket::BucketStore;
 use crate::folder::FolderStore;
-use crate::s3::{self, S3Store};
+use crate::s3;
 use crate::web::{WebStore, is_web};
 use async_trait::async_trait;
 use vellum_core::Result;
@@ -31,13 +32,13 @@ pub async fn absolute(source: &str) -> Result<String> {
 #[derive(Debug, Clone)]
 pub struct Sources {
     folders: FolderStore,
-    buckets: S3Store,
+    buckets: BucketStore,
     sites: WebStore,
 }
 
 impl Sources {
     /// Returns the store over all of them.
-    pub fn new(folders: FolderStore, buckets: S3Store, sites: WebStore) -> Self {
+    pub fn new(folders: FolderStore, buckets: BucketStore, sites: WebStore) -> Self {
         Self { folders, buckets, sites }
     }
 

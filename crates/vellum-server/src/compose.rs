@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use vellum_backends::{
-    FolderStore, S3Environment, S3Settings, S3Store, Sources, SqliteEmbeddingCache,
+    BucketStore, Environment, FolderStore, S3Settings, Sources, SqliteEmbeddingCache,
     SqliteMetastore, WebStore,
 };
 use vellum_core::collection::SplitterSettings;
@@ -59,8 +59,8 @@ fn sources(config: &Config, spool: PathBuf) -> Result<Sources> {
             _ => None,
         },
     };
-    let environment = S3Environment::read(|name| std::env::var(name).ok());
-    let buckets = S3Store::new(&settings, environment, spool.clone())?;
+    let environment = Environment::read(|name| std::env::var(name).ok());
+    let buckets = BucketStore::s3(&settings, environment, spool.clone())?;
     let sites = WebStore::new(&config.web.allowed_hosts, spool.clone())?;
     Ok(Sources::new(FolderStore::new(spool), buckets, sites))
 }

@@ -6,9 +6,12 @@
 //!
 //! Source: "Container credential provider" and "IMDS credential provider" of the AWS SDKs and Tools Reference Guide.
 
-use super::credentials::{Found, S3Environment, credentials};
+use super::credentials::credentials;
+use crate::Environment;
+use crate::bucket::Found;
 use crate::client::{Answer, Client, PROMPTLY, builder, built};
 use reqwest::{RequestBuilder, Url};
+use rusty_s3::Credentials;
 use serde_json::Value;
 use std::time::Duration;
 use vellum_core::{Error, ErrorKind, Result};
@@ -30,7 +33,7 @@ const SESSION: &str = "21600";
 ///
 /// # Errors
 /// `Invalid` when what it was told makes no sense, `Unauthenticated` when none are given.
-pub(super) async fn of_container(environment: &S3Environment) -> Result<Option<Found>> {
+pub(super) async fn of_container(environment: &Environment) -> Result<Option<Found<Credentials>>> {
     let env = |name| environment.get(name);
     let (relative, full) =
         (env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), env("AWS_CONTAINER_CREDENTIALS_FULL_URI"));
@@ -75,7 +78,7 @@ fn is_trustworthy(url: &Url) -> bool {
 ///
 /// # Errors
 /// `Unauthenticated` when there is a role whose credentials are not given.
-pub(super) async fn of_machine(environment: &S3Environment) -> Result<Option<Found>> {
+pub(super) async fn of_machine(environment: &Environment) -> Result<Option<Found<Credentials>>> {
     let env = |name| environment.get(name);
     if env("AWS_EC2_METADATA_DISABLED").eq_ignore_ascii_case("true") {
         return Ok(None);
@@ -135,7 +138,7 @@ fn refused(address: &str) -> Error {
 }
 
 /// Reads an answer; `None` when it holds no keys.
-fn read(text: &str) -> Option<Found> {
+fn read(text: &str) -> Option<Found<Credentials>> {
     let answer: Value = serde_json::from_str(text).ok()?;
     let part = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
     let (key, secret) = (part("AccessKeyId"), part("SecretAccessKey"));

@@ -8,7 +8,7 @@ use crate::faulty::{Fault, Faulty};
 use crate::s3::store;
 use futures::{StreamExt, TryStreamExt};
 use std::time::Instant;
-use vellum_backends::S3Store;
+use vellum_backends::BucketStore;
 use vellum_core::ErrorKind;
 use vellum_core::ports::{Listed, ObjectStore};
 
@@ -69,7 +69,7 @@ async fn run(
     assert!(sent as f64 <= allowed, "{name}: {sent} requests, {allowed:.0} allowed");
 }
 
-async fn is_whole(store: &S3Store, uri: &str, n: usize, size: usize) -> bool {
+async fn is_whole(store: &BucketStore, uri: &str, n: usize, size: usize) -> bool {
     let (meta, read) = store.get(uri, 1 << 30).await.unwrap();
     meta.size == size as u64 && read.to_bytes().unwrap() == content(n, size)
 }

@@ -4,17 +4,17 @@ use crate::faulty::{Fault, Faulty};
 use crate::servers::{KEY, Server};
 use futures::TryStreamExt;
 use std::path::Path;
-use vellum_backends::{S3Environment, S3Settings, S3Store};
+use vellum_backends::{BucketStore, Environment, S3Settings};
 use vellum_core::ErrorKind;
 use vellum_core::ports::{Listed, ObjectStore};
 use vellum_core::testing::object_store::{SourceFixture, object_store_suite};
 
-pub(crate) fn store(endpoint: &str, spool: &Path) -> S3Store {
+pub(crate) fn store(endpoint: &str, spool: &Path) -> BucketStore {
     let settings = S3Settings { endpoint: endpoint.to_owned(), ..S3Settings::default() };
-    let environment = S3Environment::read(|name| {
+    let environment = Environment::read(|name| {
         matches!(name, "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY").then(|| KEY.to_owned())
     });
-    S3Store::new(&settings, environment, spool.to_owned()).unwrap()
+    BucketStore::s3(&settings, environment, spool.to_owned()).unwrap()
 }
 
 struct Folder<'a>(&'a Server);
@@ -119,13 +119,13 @@ async fn a_web_identity_token_is_exchanged_for_keys() {
     let endpoint = moto.endpoint();
     let store = || {
         let settings = S3Settings { endpoint: endpoint.clone(), ..S3Settings::default() };
-        let environment = S3Environment::read(|name| match name {
+        let environment = Environment::read(|name| match name {
             "AWS_WEB_IDENTITY_TOKEN_FILE" => Some(token.to_string_lossy().into_owned()),
             "AWS_ROLE_ARN" => Some("arn:aws:iam::123456789012:role/vellum".to_owned()),
             "AWS_ENDPOINT_URL_STS" => Some(endpoint.clone()),
             _ => None,
         });
-        S3Store::new(&settings, environment, folder.path().to_owned()).unwrap()
+        BucketStore::s3(&settings, environment, folder.path().to_owned()).unwrap()
     };
     let missing = store().resolve("s3://mine/").await.unwrap_err();
     assert!(missing.message().contains("read the token in"), "{missing}");

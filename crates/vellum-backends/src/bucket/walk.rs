@@ -4,10 +4,8 @@
 //! (a page that comes twice) is left out; a server that lists out of order is refused, because what seems to be missing
 //! would be taken for removed.
 
-use super::{PAGE, S3Store, SCHEME, key, marker};
+use super::{BucketStore, PAGE, Page, key, marker};
 use crate::client::PATIENTLY;
-use rusty_s3::Bucket;
-use rusty_s3::actions::ListObjectsV2Response;
 use std::collections::VecDeque;
 use vellum_core::ports::{Listed, ObjectMeta};
 use vellum_core::{Error, ErrorKind, Result};
@@ -17,8 +15,8 @@ const MAX_IDLE_PAGES: u32 = 100;
 
 /// A listing in progress.
 pub(super) struct Walk {
-    store: S3Store,
-    bucket: Bucket,
+    store: BucketStore,
+    bucket: String,
     prefix: String,
     entries: VecDeque<Listed>,
     token: Option<String>,
@@ -33,10 +31,10 @@ impl Walk {
     /// # Errors
     /// `Unavailable` when its keys are out of order.
     pub(super) fn begin(
-        store: S3Store,
-        bucket: Bucket,
+        store: BucketStore,
+        bucket: String,
         prefix: String,
-        first: ListObjectsV2Response,
+        first: Page,
     ) -> Result<Self> {
         let (entries, known) = (VecDeque::new(), Vec::new());
         let mut walk = Self { store, bucket, prefix, entries, token: None, known, n_idle_pages: 0 };
@@ -65,10 +63,10 @@ impl Walk {
         }
     }
 
-    fn take(&mut self, page: ListObjectsV2Response) -> Result<()> {
-        let mut new: Vec<String> = Vec::with_capacity(page.contents.len());
-        for content in page.contents {
-            let key = content.key;
+    fn take(&mut self, page: Page) -> Result<()> {
+        let mut new: Vec<String> = Vec::with_capacity(page.items.len());
+        for item in page.items {
+            let key = item.key;
             if let Some(last) = new.last().or(self.known.last())
                 && key <= *last
             {
@@ -78,14 +76,13 @@ impl Walk {
                 }
                 return Err(self.out_of_order(last, &key));
             }
-            let size = content.size.unwrap_or_default();
-            let etag = marker(content.etag.as_deref(), content.last_modified.as_deref(), size);
-            self.entries.extend(self.entry(&key, etag, size));
+            let etag = marker(item.version.as_deref(), item.modified.as_deref(), item.size);
+            self.entries.extend(self.entry(&key, etag, item.size));
             new.push(key);
         }
         self.n_idle_pages = if new.is_empty() { self.n_idle_pages + 1 } else { 0 };
         if self.n_idle_pages > MAX_IDLE_PAGES {
-            let place = format!("{SCHEME}{}/{}", self.bucket.name(), self.prefix);
+            let place = self.store.uri(&self.bucket, &self.prefix);
             let message =
                 format!("list `{place}`: {MAX_IDLE_PAGES} pages in a row hold nothing new");
             return Err(Error::new(ErrorKind::Unavailable, message)
@@ -94,7 +91,7 @@ impl Walk {
         if !new.is_empty() {
             self.known = new;
         }
-        self.token = page.next_continuation_token;
+        self.token = page.next;
         Ok(())
     }
 
@@ -103,7 +100,7 @@ impl Walk {
         if key.ends_with('/') {
             return None;
         }
-        let uri = key::uri(self.bucket.name(), key);
+        let uri = self.store.uri(&self.bucket, key);
         Some(match key::unfit(key) {
             Some(why) => Listed::Unreadable { uri, reason: why.to_owned() },
             None => Listed::Object(ObjectMeta { uri, name: key::name(key), size, etag }),
@@ -111,7 +108,7 @@ impl Walk {
     }
 
     fn out_of_order(&self, last: &str, key: &str) -> Error {
-        let uri = |key| key::uri(self.bucket.name(), key);
+        let uri = |key| self.store.uri(&self.bucket, key);
         let message = format!("the server lists `{}` after `{}`", uri(key), uri(last));
         Error::new(ErrorKind::Unavailable, message).with_hint(
             "keys must be listed in the order of their bytes; name a prefix below which they are",

@@ -1,15 +1,13 @@
-//! One object as one version: ranges that all belong to one entity tag.
+//! One object as one version: ranges that all belong to one version.
 //!
-//! The first range tells tag and size; a small object is whole with it. Further ranges, and what continues a body that
-//! was cut off, ask for the same tag (`If-Match`), so an object that is replaced meanwhile is a conflict and never a
+//! The first range tells version and size; a small object is whole with it. Further ranges, and what continues a body that
+//! was cut off, ask for the same one (`If-Match`), so an object that is replaced meanwhile is a conflict and never a
 //! mixture. Objects beyond the first range go to an unnamed file.
 
-use super::{S3Store, SIGNED_FOR, changed, key, marker};
+use super::{Ask, BucketStore, changed, key, marker};
 use crate::client::{Tries, told};
 use crate::spool::{HELD, Spool, blocking};
 use reqwest::{Response, StatusCode, header};
-use rusty_s3::actions::S3Action;
-use rusty_s3::{Bucket, Credentials};
 use vellum_core::ports::{Content, ObjectMeta};
 use vellum_core::{Error, ErrorKind, Result};
 
@@ -18,12 +16,12 @@ const RANGE: u64 = HELD as u64;
 
 /// Reads the object at `key`.
 pub(super) async fn get(
-    store: &S3Store,
-    bucket: &Bucket,
+    store: &BucketStore,
+    bucket: &str,
     key: &str,
     limit: u64,
 ) -> Result<(ObjectMeta, Content)> {
-    let uri = key::uri(bucket.name(), key);
+    let uri = store.uri(bucket, key);
     let folder = &store.0.spool;
     let mut reader = Reader { store, bucket, key, uri: &uri, version: None };
     let mut spool = Spool::new(folder);
@@ -38,8 +36,8 @@ pub(super) async fn get(
 }
 
 struct Reader<'a> {
-    store: &'a S3Store,
-    bucket: &'a Bucket,
+    store: &'a BucketStore,
+    bucket: &'a str,
     key: &'a str,
     uri: &'a str,
     /// The version that is read, once its first answer came.
@@ -49,7 +47,7 @@ struct Reader<'a> {
 /// What an answer tells of the object.
 #[derive(PartialEq)]
 struct Version {
-    /// The entity tag as the server writes it.
+    /// What tells the version, as the server writes it.
     tag: Option<header::HeaderValue>,
     size: u64,
     marker: String,
@@ -59,7 +57,8 @@ impl Reader<'_> {
     /// Reads the range that follows what `spool` has; returns the size of the object.
     async fn range(&mut self, spool: &mut Spool, limit: u64) -> Result<u64> {
         let operation = format!("read `{}`", self.uri);
-        let mut tries = self.store.0.client.tries(&operation, self.store.0.patience);
+        let client = self.store.service().client();
+        let mut tries = client.tries(&operation, self.store.0.patience);
         let end = spool.len() + RANGE - 1;
         loop {
             let mut response = self.ask(&mut tries, spool.len(), end).await?;
@@ -91,20 +90,9 @@ impl Reader<'_> {
     async fn ask(&self, tries: &mut Tries<'_>, at: u64, end: u64) -> Result<Response> {
         let Self { store, bucket, key, .. } = self;
         let mut send = async |is_ranged: bool| {
-            let request = |http: &reqwest::Client, credentials: Option<&Credentials>| {
-                let action = bucket.get_object(credentials, key);
-                let mut get = http.get(action.sign(SIGNED_FOR));
-                // Packed on the way, a body would have another length than the object.
-                get = get.header(header::ACCEPT_ENCODING, "identity");
-                if is_ranged {
-                    get = get.header(header::RANGE, format!("bytes={at}-{end}"));
-                }
-                match self.version.as_ref().and_then(|version| version.tag.clone()) {
-                    Some(tag) => get.header(header::IF_MATCH, tag),
-                    None => get,
-                }
-            };
-            store.send(tries, request).await
+            let version = self.version.as_ref().and_then(|version| version.tag.as_ref());
+            let range = is_ranged.then_some((at, end));
+            store.service().send(tries, bucket, Ask::Object { key, range, version }).await
         };
         let mut answer = send(true).await?;
         let is_empty = |refusal: &crate::client::Refusal| {
@@ -135,8 +123,9 @@ impl Reader<'_> {
             let message = format!("`{}`: the server does not tell the size", self.uri);
             Error::new(ErrorKind::Unavailable, message)
         })?;
-        let tag = response.headers().get(header::ETAG).cloned();
-        let marker = marker(header(header::ETAG), header(header::LAST_MODIFIED), size);
+        let name = self.store.service().version_header();
+        let tag = response.headers().get(&name).cloned();
+        let marker = marker(header(name), header(header::LAST_MODIFIED), size);
         let version = Version { tag, size, marker };
         match &self.version {
             Some(known) if *known != version => Err(changed(self.uri)),
@@ -159,7 +148,7 @@ fn starts_at(response: &Response, at: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{S3Environment, S3Settings};
+    use crate::{Environment, S3Settings};
     use std::path::Path;
     use std::sync::Arc;
     use std::time::{Duration, Instant};
@@ -199,16 +188,14 @@ mod tests {
         for (n, pause) in [(1, Duration::ZERO), (1_000, Duration::from_millis(100))] {
             let endpoint = creeping(n, pause).await;
             let settings = S3Settings { endpoint, ..S3Settings::default() };
-            let environment = S3Environment::read(|name| {
-                (name == "AWS_NO_SIGN_REQUEST").then(|| "yes".to_owned())
-            });
-            let S3Store(mut inner) =
-                S3Store::new(&settings, environment, Path::new("unused").into()).unwrap();
+            let environment =
+                Environment::read(|name| (name == "AWS_NO_SIGN_REQUEST").then(|| "yes".to_owned()));
+            let BucketStore(mut inner) =
+                BucketStore::s3(&settings, environment, Path::new("unused").into()).unwrap();
             Arc::get_mut(&mut inner).unwrap().patience = Duration::from_secs(1);
-            let store = S3Store(inner);
+            let store = BucketStore(inner);
             let began = Instant::now();
-            let error =
-                get(&store, &store.bucket("b").unwrap(), "a.txt", 1 << 20).await.unwrap_err();
+            let error = get(&store, "b", "a.txt", 1 << 20).await.unwrap_err();
             assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
             let message = error.message();

@@ -1,0 +1,311 @@
+//! The `ObjectStore` of buckets, whatever service holds them.
+//!
+//! 1. [`BucketStore::resolve`] tells whether an address names an object or a folder of them.
+//! 2. [`BucketStore::list`] streams the keys below it, a page at a time, in the order of their bytes ([`walk`]).
+//! 3. [`BucketStore::get`] reads one version of an object by ranges ([`fetch`]): small ones into memory, large ones into
+//!    an unnamed copy.
+//!
+//! A uri is `s3://bucket/key` with the bytes up to `%` (controls, blanks, quotes, `#`) percent-encoded and all others
+//! as they are: so the order of uris is that of keys, and a listing of any length is merged with the ledger in
+//! constant memory. Keys that no URL can carry (`.` and `..` as a segment) and ends of folders (`dir/`) are told or left
+//! out, and stop nothing.
+//!
+//! What differs is a [`Service`]: how it is asked and by whom, how its pages read, and what its refusals mean. It sends
+//! through [`crate::client`] and decides nothing. `object_store` was not taken: one key such as `a//b` fails its whole
+//! listing, and it retries by rules of its own.
+
+mod fetch;
+mod keeper;
+mod key;
+mod walk;
+
+pub(crate) use keeper::{Finder, Found, Keeper};
+
+use crate::client::{Answer, Client, PATIENTLY, PROMPTLY, Refusal, Tries};
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{StatusCode, Url};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use vellum_core::ports::{Content, Listing, ObjectMeta, ObjectStore};
+use vellum_core::{Error, ErrorKind, Result};
+use walk::Walk;
+
+/// Keys of a page; the most that S3 and GCS give.
+const PAGE: usize = 1_000;
+
+/// What is asked about a bucket.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ask<'a> {
+    /// At most `n` keys that begin with `prefix`, those that follow `token`.
+    Page { prefix: &'a str, token: Option<&'a str>, n: usize },
+    /// An object: all of it or its bytes from `range.0` to `range.1`, of one version or of the one that there is.
+    Object { key: &'a str, range: Option<(u64, u64)>, version: Option<&'a HeaderValue> },
+}
+
+/// A page of a listing.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) items: Vec<Item>,
+    /// What the next page is asked for with; unset on the last one.
+    pub(crate) next: Option<String>,
+}
+
+/// An object as a page shows it.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) key: String,
+    pub(crate) size: u64,
+    /// What tells its version.
+    pub(crate) version: Option<String>,
+    pub(crate) modified: Option<String>,
+}
+
+/// A service that holds buckets.
+#[async_trait]
+pub(crate) trait Service: std::fmt::Debug + Send + Sync {
+    /// Returns what its uris begin with, such as `s3://`.
+    fn scheme(&self) -> &'static str;
+
+    /// Returns the host that is asked, for errors.
+    fn host(&self) -> &str;
+
+    fn client(&self) -> &Client;
+
+    /// Returns the header by which an answer tells the version of an object: with a strong tag, which a page shows too.
+    fn version_header(&self) -> HeaderName;
+
+    /// Asks about `bucket`, signed, and once more when the credentials just ended.
+    ///
+    /// # Errors
+    /// As [`Tries::send`]; `Invalid` when there is no such address, what finding credentials fails with.
+    async fn send(&self, tries: &mut Tries<'_>, bucket: &str, ask: Ask<'_>) -> Result<Answer>;
+
+    /// Reads a page, which must be whole; `Err` tells what is wrong with it.
+    fn page(&self, text: &str) -> std::result::Result<Page, String>;
+
+    /// Returns what a refusal means, if that is known better than by its status; `key` is unset for the bucket itself.
+    fn meaning(&self, refusal: &Refusal, bucket: &str, key: Option<&str>) -> Option<Error>;
+
+    /// Returns the words of a refusal for people.
+    fn words(&self, refusal: &Refusal) -> String;
+
+    /// Returns whether no credentials were found.
+    fn is_anonymous(&self) -> bool;
+
+    /// Returns what allows reading, for people.
+    fn needs(&self) -> &'static str;
+
+    /// Fails when credentials cannot be had.
+    async fn check(&self) -> Result<()>;
+}
+
+/// Lists and reads the buckets of one service.
+#[derive(Debug, Clone)]
+pub struct BucketStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    service: Box<dyn Service>,
+    spool: PathBuf,
+    /// How long work in the background waits for progress.
+    patience: Duration,
+}
+
+impl BucketStore {
+    /// Returns a store that keeps copies of large objects in the folder `spool` while they are used.
+    pub(crate) fn over(service: impl Service + 'static, spool: PathBuf) -> Self {
+        let service = Box::new(service);
+        Self(Arc::new(Inner { service, spool, patience: PATIENTLY }))
+    }
+
+    fn service(&self) -> &dyn Service {
+        &*self.0.service
+    }
+
+    fn uri(&self, bucket: &str, key: &str) -> String {
+        key::uri(self.service().scheme(), bucket, key)
+    }
+
+    /// Returns the first key that begins with `prefix`, for a person who waits.
+    async fn first(&self, bucket: &str, prefix: &str) -> Result<Option<String>> {
+        let page = self.page(bucket, prefix, None, 1, PROMPTLY).await?;
+        Ok(page.items.into_iter().next().map(|item| item.key))
+    }
+
+    /// Returns a page of keys that begin with `prefix`.
+    async fn page(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        token: Option<&str>,
+        n: usize,
+        patience: Duration,
+    ) -> Result<Page> {
+        let service = self.service();
+        let operation = format!("list `{}{bucket}/{prefix}`", service.scheme());
+        let mut tries = service.client().tries(&operation, patience);
+        loop {
+            let answer = service.send(&mut tries, bucket, Ask::Page { prefix, token, n }).await?;
+            let text = match self.accepted(answer, bucket, None)?.text().await {
+                Ok(text) => text,
+                Err(error) => {
+                    tries.failed(crate::client::told(&error), None);
+                    continue;
+                }
+            };
+            // A page that was cut off is no page.
+            match service.page(&text) {
+                Ok(page) => return Ok(page),
+                Err(why) => tries.failed(format!("the listing cannot be read: {why}"), None),
+            }
+        }
+    }
+
+    /// Returns the answer, or what a refusal means; `key` is unset for the bucket itself.
+    fn accepted(
+        &self,
+        answer: Answer,
+        bucket: &str,
+        key: Option<&str>,
+    ) -> Result<reqwest::Response> {
+        let refusal = match answer {
+            Ok(response) => return Ok(response),
+            Err(refusal) => refusal,
+        };
+        let service = self.service();
+        if let Some(error) = service.meaning(&refusal, bucket, key) {
+            return Err(error);
+        }
+        let uri = self.uri(bucket, key.unwrap_or_default());
+        let place = service.host();
+        Err(match refusal.status {
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
+                let who = if service.is_anonymous() { "without credentials " } else { "" };
+                let message = format!("{who}{place} does not allow reading `{uri}`");
+                Error::new(ErrorKind::Forbidden, message)
+                    .with_hint(format!("allow {}", service.needs()))
+            }
+            StatusCode::NOT_FOUND => {
+                Error::new(ErrorKind::NotFound, format!("`{uri}` does not exist"))
+                    .with_hint("check the spelling")
+            }
+            StatusCode::PRECONDITION_FAILED => changed(&uri),
+            status => {
+                let message =
+                    format!("{place} refuses `{uri}`: {status} {}", service.words(&refusal));
+                Error::new(ErrorKind::Unavailable, message)
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl ObjectStore for BucketStore {
+    async fn resolve(&self, source: &str) -> Result<String> {
+        let (bucket, key) = key::typed(self.service().scheme(), source)?;
+        let mut known = vec![key.to_owned()];
+        // Our own addresses encode some characters; people and other tools write them as they are.
+        known.extend(key::decoded(key).filter(|decoded| decoded != key));
+        for key in &known {
+            let is_folder = key.is_empty() || key.ends_with('/');
+            if !is_folder && self.first(bucket, key).await?.as_ref() == Some(key) {
+                return Ok(self.uri(bucket, key));
+            }
+            let folder = if is_folder { key.clone() } else { format!("{key}/") };
+            let below = self.first(bucket, &folder).await?;
+            // A bucket without objects is a source; a prefix without is a mistake.
+            if folder.is_empty() || below.is_some() {
+                return Ok(self.uri(bucket, &folder));
+            }
+        }
+        let message = format!("`{}` does not exist", source.trim_end_matches('/'));
+        let alike = self.first(bucket, key.trim_end_matches('/')).await?;
+        Err(Error::new(ErrorKind::NotFound, message).with_hint(match alike {
+            Some(alike) => {
+                format!("a prefix ends at a `/`; there is `{}`", self.uri(bucket, &alike))
+            }
+            None => format!("no key of the bucket begins with `{key}`; check the spelling"),
+        }))
+    }
+
+    async fn list(&self, source: &str) -> Result<Listing> {
+        let (bucket, prefix) = key::split(self.service().scheme(), source)?;
+        let is_object = !prefix.is_empty() && !prefix.ends_with('/');
+        let n = if is_object { 1 } else { PAGE };
+        let first = self.page(&bucket, &prefix, None, n, PATIENTLY).await?;
+        let exists = match first.items.first() {
+            Some(first) => !is_object || first.key == prefix,
+            None => prefix.is_empty(),
+        };
+        if !exists {
+            return Err(Error::new(ErrorKind::NotFound, format!("`{source}` does not exist"))
+                .with_hint("check the spelling, and that the objects are still there"));
+        }
+        let mut walk = Walk::begin(self.clone(), bucket, prefix, first)?;
+        if is_object {
+            walk.end();
+        }
+        Ok(stream::try_unfold(walk, |mut walk| async move {
+            Ok(walk.next().await?.map(|entry| (entry, walk)))
+        })
+        .boxed())
+    }
+
+    fn uri_of(&self, bucket: &str, key: &str) -> Result<String> {
+        if let Some(reason) = key::unfit(key) {
+            return Err(Error::new(ErrorKind::Invalid, format!("key `{key}`: {reason}")));
+        }
+        Ok(self.uri(bucket, key))
+    }
+
+    async fn get(&self, uri: &str, limit: u64) -> Result<(ObjectMeta, Content)> {
+        let (bucket, key) = key::split(self.service().scheme(), uri)?;
+        if let Some(why) = key::unfit(&key) {
+            return Err(Error::new(ErrorKind::Unsupported, format!("`{uri}`: {why}")));
+        }
+        fetch::get(self, &bucket, &key, limit).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.service().check().await
+    }
+}
+
+/// Returns the change marker of an object: what tells its version, or where there is nothing its date and size.
+fn marker(version: Option<&str>, modified: Option<&str>, size: u64) -> String {
+    let bare = version.map(|tag| tag.trim_start_matches("W/").trim_matches('"'));
+    match bare.filter(|tag| !tag.is_empty()) {
+        Some(tag) => tag.to_owned(),
+        None => format!("{size:x}-{}", modified.unwrap_or_default()),
+    }
+}
+
+fn changed(uri: &str) -> Error {
+    Error::new(ErrorKind::Conflict, format!("`{uri}` changed while it was read"))
+        .with_retry(vellum_core::Retry::Later)
+}
+
+/// Returns the address of a service that `setting` gives, such as `example`.
+///
+/// # Errors
+/// `Invalid` when it is none.
+pub(crate) fn endpoint(setting: &str, endpoint: &str, example: &str) -> Result<Url> {
+    let wrong = |why: &str| {
+        Error::new(ErrorKind::Invalid, format!("{setting} `{endpoint}`: {why}"))
+            .with_hint(format!("give the address of the service, such as {example}"))
+    };
+    let url = Url::parse(endpoint).map_err(|_| wrong("is no address"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(wrong("must begin with http:// or https://"));
+    }
+    Ok(url)
+}
+
+/// Returns what stands between two marks: enough for the flat XML of errors.
+pub(crate) fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(start)?;
+    rest.split_once(end).map(|(inner, _)| inner)
+}
