@@ -3,7 +3,7 @@
 //! 1. [`BucketStore::resolve`] tells whether an address names an object or a folder of them.
 //! 2. [`BucketStore::list`] streams the keys below it, a page at a time, in the order of their bytes ([`walk`]).
 //! 3. [`BucketStore::get`] reads one version of an object by ranges ([`fetch`]): small ones into memory, large ones into
-//!    an unnamed copy.
+//!    an unnamed copy, several ranges at a time.
 //!
 //! A uri is `s3://bucket/key` with the bytes up to `%` (controls, blanks, quotes, `#`) percent-encoded and all others
 //! as they are: so the order of uris is that of keys, and a listing of any length is merged with the ledger in
@@ -29,6 +29,7 @@ use reqwest::{StatusCode, Url};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use vellum_core::ports::{Content, Listing, ObjectMeta, ObjectStore};
 use vellum_core::{Error, ErrorKind, Result};
 use walk::Walk;
@@ -112,13 +113,16 @@ struct Inner {
     spool: PathBuf,
     /// How long work in the background waits for progress.
     patience: Duration,
+    /// The right to read a further range of a large object.
+    lanes: Semaphore,
 }
 
 impl BucketStore {
     /// Returns a store that keeps copies of large objects in the folder `spool` while they are used.
     pub(crate) fn over(service: impl Service + 'static, spool: PathBuf) -> Self {
         let service = Box::new(service);
-        Self(Arc::new(Inner { service, spool, patience: PATIENTLY }))
+        let lanes = Semaphore::new(fetch::MOST_LANES);
+        Self(Arc::new(Inner { service, spool, patience: PATIENTLY, lanes }))
     }
 
     fn service(&self) -> &dyn Service {

@@ -1,18 +1,32 @@
-//! One object as one version: ranges that all belong to one version.
+//! One object as one version, by ranges that all belong to it.
 //!
-//! The first range tells version and size; a small object is whole with it. Further ranges, and what continues a body that
-//! was cut off, ask for the same one (`If-Match`), so an object that is replaced meanwhile is a conflict and never a
-//! mixture. Objects beyond the first range go to an unnamed file.
+//! The first range tells version and size; a small object is whole with it. Of a large one the others come [`LANES`] at
+//! a time, each to its place in an unnamed file, because one connection seldom fills a network. They ask for the same
+//! version (`If-Match`), and so does what continues a body that was cut off: an object that is replaced meanwhile is a
+//! conflict and never a mixture.
+//!
+//! An object takes as much memory as its first range, and once that is written a piece for each lane. All objects of a
+//! store share [`MOST_LANES`].
 
 use super::{Ask, BucketStore, changed, key, marker};
-use crate::client::{Tries, told};
-use crate::spool::{HELD, Spool, blocking};
-use reqwest::{Response, StatusCode, header};
+use crate::client::{Answer, Tries, told};
+use crate::spool::{HELD, blocking, unnamed};
+use futures::{StreamExt, TryStreamExt, stream};
+use reqwest::header::{self, HeaderValue};
+use reqwest::{Response, StatusCode};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use vellum_core::ports::{Content, ObjectMeta};
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Bytes of a range, and of the largest object that is held in memory.
 const RANGE: u64 = HELD as u64;
+/// Ranges of an object, and of all objects of a store, that are read at a time beside the first ones.
+const LANES: usize = 4;
+pub(super) const MOST_LANES: usize = 16;
+/// Bytes that a lane holds before they are written.
+const PIECE: usize = 1 << 20;
 
 /// Reads the object at `key`.
 pub(super) async fn get(
@@ -22,17 +36,15 @@ pub(super) async fn get(
     limit: u64,
 ) -> Result<(ObjectMeta, Content)> {
     let uri = store.uri(bucket, key);
-    let folder = &store.0.spool;
-    let mut reader = Reader { store, bucket, key, uri: &uri, version: None };
-    let mut spool = Spool::new(folder);
-    let mut size = reader.range(&mut spool, limit).await?;
-    while spool.len() < size {
-        spool = blocking(&uri, folder, move || spool.flush().map(|()| spool)).await?;
-        size = reader.range(&mut spool, limit).await?;
-    }
-    let content = blocking(&uri, folder, move || spool.finish()).await?;
-    let etag = reader.version.map(|version| version.marker).unwrap_or_default();
-    Ok((ObjectMeta { name: key::name(key), size, etag, uri }, content))
+    let reader = Reader { store, bucket, key, uri: &uri, limit };
+    let mut start = Lane { file: None, at: 0, held: Vec::new() };
+    let version = reader.read(&mut start, None).await?;
+    let size = version.size;
+    let content = match size <= RANGE {
+        true => Content::from(start.held),
+        false => Content::Spooled { file: reader.copied(start, &version).await?, len: size },
+    };
+    Ok((ObjectMeta { name: key::name(key), size, etag: version.marker, uri }, content))
 }
 
 struct Reader<'a> {
@@ -40,43 +52,88 @@ struct Reader<'a> {
     bucket: &'a str,
     key: &'a str,
     uri: &'a str,
-    /// The version that is read, once its first answer came.
-    version: Option<Version>,
+    /// Most bytes of the object.
+    limit: u64,
 }
 
 /// What an answer tells of the object.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 struct Version {
     /// What tells the version, as the server writes it.
-    tag: Option<header::HeaderValue>,
+    tag: Option<HeaderValue>,
     size: u64,
     marker: String,
 }
 
+/// A range on its way to its place in a file; without one it stays in memory.
+struct Lane {
+    file: Option<Arc<File>>,
+    /// Where the first byte that is held belongs.
+    at: u64,
+    held: Vec<u8>,
+}
+
+impl Lane {
+    /// Returns where the next byte belongs.
+    fn end(&self) -> u64 {
+        self.at + self.held.len() as u64
+    }
+}
+
 impl Reader<'_> {
-    /// Reads the range that follows what `spool` has; returns the size of the object.
-    async fn range(&mut self, spool: &mut Spool, limit: u64) -> Result<u64> {
+    /// Puts the whole object into a file, given its first range.
+    async fn copied(&self, mut start: Lane, version: &Version) -> Result<Arc<File>> {
+        let folder = self.store.0.spool.clone();
+        let file =
+            Arc::new(blocking(self.uri, &self.store.0.spool, move || unnamed(&folder)).await?);
+        start.file = Some(Arc::clone(&file));
+        self.write(&mut start).await?;
+        drop(start);
+        let starts = (RANGE..version.size).step_by(HELD);
+        let ranges = starts.map(|at| self.part(Arc::clone(&file), at, version));
+        stream::iter(ranges).buffer_unordered(LANES).try_collect::<()>().await?;
+        Ok(file)
+    }
+
+    /// Reads the range at `at` into its place.
+    async fn part(&self, file: Arc<File>, at: u64, version: &Version) -> Result<()> {
+        let _permit = self.store.0.lanes.acquire().await.expect("nobody closes it");
+        let mut lane = Lane { file: Some(file), at, held: Vec::new() };
+        self.read(&mut lane, Some(version.clone())).await.map(drop)
+    }
+
+    /// Reads the range that begins where `lane` is, of the version that is known or the one that there is; returns which
+    /// that was.
+    async fn read(&self, lane: &mut Lane, mut known: Option<Version>) -> Result<Version> {
         let operation = format!("read `{}`", self.uri);
         let client = self.store.service().client();
         let mut tries = client.tries(&operation, self.store.0.patience);
-        let end = spool.len() + RANGE - 1;
+        let end = lane.at + RANGE;
         loop {
-            let mut response = self.ask(&mut tries, spool.len(), end).await?;
-            let size = self.recognise(&response)?;
-            if size > limit {
-                return Err(crate::too_large(size, limit));
+            let mut response = self.ask(&mut tries, lane.end(), end - 1, known.as_ref()).await?;
+            let version = self.recognise(&response)?;
+            if known.as_ref().is_some_and(|known| *known != version) {
+                return Err(changed(self.uri));
             }
-            let wanted = size.min(end + 1);
+            if version.size > self.limit {
+                return Err(crate::too_large(version.size, self.limit));
+            }
+            let wanted = version.size.min(end);
+            known = Some(version);
             let broken = loop {
-                let missing = wanted.saturating_sub(spool.len());
-                if missing == 0 {
-                    return Ok(size);
+                let missing = wanted.saturating_sub(lane.end());
+                if let (0, Some(version)) = (missing, &known) {
+                    self.write(lane).await?;
+                    return Ok(version.clone());
                 }
                 match response.chunk().await {
                     Ok(Some(piece)) => {
                         let n = missing.min(piece.len() as u64);
-                        spool.hold(&piece[..n as usize]);
+                        lane.held.extend_from_slice(&piece[..n as usize]);
                         tries.got_on(n)?;
+                        if lane.held.len() >= PIECE {
+                            self.write(lane).await?;
+                        }
                     }
                     Ok(None) => break format!("the body ends {missing} bytes early"),
                     Err(error) => break told(&error),
@@ -86,23 +143,39 @@ impl Reader<'_> {
         }
     }
 
-    /// Asks for the bytes `at..=end`; of an empty object there is no range, so it is asked for whole.
-    async fn ask(&self, tries: &mut Tries<'_>, at: u64, end: u64) -> Result<Response> {
+    /// Writes what is held, where there is a file.
+    async fn write(&self, lane: &mut Lane) -> Result<()> {
+        let Some(file) = lane.file.clone() else { return Ok(()) };
+        let (at, mut held) = (lane.at, std::mem::take(&mut lane.held));
+        lane.at += held.len() as u64;
+        let write = move || {
+            file.write_all_at(&held, at)?;
+            held.clear();
+            Ok(held)
+        };
+        lane.held = blocking(self.uri, &self.store.0.spool, write).await?;
+        Ok(())
+    }
+
+    /// Asks for the bytes `at..=last`; of an empty object there is no range, so it is asked for whole.
+    async fn ask(
+        &self,
+        tries: &mut Tries<'_>,
+        at: u64,
+        last: u64,
+        known: Option<&Version>,
+    ) -> Result<Response> {
         let Self { store, bucket, key, .. } = self;
-        let mut send = async |is_ranged: bool| {
-            let version = self.version.as_ref().and_then(|version| version.tag.as_ref());
-            let range = is_ranged.then_some((at, end));
-            store.service().send(tries, bucket, Ask::Object { key, range, version }).await
+        let version = known.and_then(|known| known.tag.as_ref());
+        let ask = |range| Ask::Object { key, range, version };
+        let is_unsatisfiable = |answer: &Answer| {
+            answer.as_ref().is_err_and(|it| it.status == StatusCode::RANGE_NOT_SATISFIABLE)
         };
-        let mut answer = send(true).await?;
-        let is_empty = |refusal: &crate::client::Refusal| {
-            refusal.status == StatusCode::RANGE_NOT_SATISFIABLE && at == 0
-        };
-        if answer.as_ref().is_err_and(is_empty) {
-            answer = send(false).await?;
+        let mut answer = store.service().send(tries, bucket, ask(Some((at, last)))).await?;
+        if is_unsatisfiable(&answer) && at == 0 {
+            answer = store.service().send(tries, bucket, ask(None)).await?;
         }
-        if answer.as_ref().is_err_and(|refusal| refusal.status == StatusCode::RANGE_NOT_SATISFIABLE)
-        {
+        if is_unsatisfiable(&answer) {
             return Err(changed(self.uri));
         }
         let response = store.accepted(answer, bucket, Some(key))?;
@@ -114,8 +187,8 @@ impl Reader<'_> {
         Ok(response)
     }
 
-    /// Checks that an answer belongs to the version that is read; returns the object's size.
-    fn recognise(&mut self, response: &Response) -> Result<u64> {
+    /// Returns the version that an answer belongs to.
+    fn recognise(&self, response: &Response) -> Result<Version> {
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let range = header(header::CONTENT_RANGE).and_then(|range| range.rsplit_once('/'));
         let whole = || header(header::CONTENT_LENGTH)?.parse().ok();
@@ -126,15 +199,7 @@ impl Reader<'_> {
         let name = self.store.service().version_header();
         let tag = response.headers().get(&name).cloned();
         let marker = marker(header(name), header(header::LAST_MODIFIED), size);
-        let version = Version { tag, size, marker };
-        match &self.version {
-            Some(known) if *known != version => Err(changed(self.uri)),
-            Some(_) => Ok(size),
-            None => {
-                self.version = Some(version);
-                Ok(size)
-            }
-        }
+        Ok(Version { tag, size, marker })
     }
 }
 
