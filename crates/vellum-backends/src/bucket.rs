@@ -16,7 +16,7 @@
 
 mod fetch;
 mod keeper;
-mod key;
+pub(crate) mod key;
 mod walk;
 
 pub(crate) use keeper::{Finder, Found, Keeper};
@@ -26,10 +26,12 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{StatusCode, Url};
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use url::Host;
 use vellum_core::ports::{Content, Listing, ObjectMeta, ObjectStore};
 use vellum_core::{Error, ErrorKind, Result};
 use walk::Walk;
@@ -69,6 +71,19 @@ pub(crate) struct Item {
 pub(crate) trait Service: std::fmt::Debug + Send + Sync {
     /// Returns what its uris begin with, such as `s3://`.
     fn scheme(&self) -> &'static str;
+
+    /// Returns an address that others write in another way as this store does.
+    ///
+    /// # Errors
+    /// `Invalid` when it leads somewhere else.
+    fn canonical<'s>(&self, source: &'s str) -> Result<Cow<'s, str>> {
+        Ok(source.into())
+    }
+
+    /// Returns why a key cannot be read; `None` when it can.
+    fn unfit(&self, key: &str) -> Option<&'static str> {
+        key::unfit(key)
+    }
 
     /// Returns the host that is asked, for errors.
     fn host(&self) -> &str;
@@ -209,6 +224,7 @@ impl BucketStore {
 #[async_trait]
 impl ObjectStore for BucketStore {
     async fn resolve(&self, source: &str) -> Result<String> {
+        let source = &*self.service().canonical(source)?;
         let (bucket, key) = key::typed(self.service().scheme(), source)?;
         let mut known = vec![key.to_owned()];
         // Our own addresses encode some characters; people and other tools write them as they are.
@@ -259,7 +275,7 @@ impl ObjectStore for BucketStore {
     }
 
     fn uri_of(&self, bucket: &str, key: &str) -> Result<String> {
-        if let Some(reason) = key::unfit(key) {
+        if let Some(reason) = self.service().unfit(key) {
             return Err(Error::new(ErrorKind::Invalid, format!("key `{key}`: {reason}")));
         }
         Ok(self.uri(bucket, key))
@@ -267,7 +283,7 @@ impl ObjectStore for BucketStore {
 
     async fn get(&self, uri: &str, limit: u64) -> Result<(ObjectMeta, Content)> {
         let (bucket, key) = key::split(self.service().scheme(), uri)?;
-        if let Some(why) = key::unfit(&key) {
+        if let Some(why) = self.service().unfit(&key) {
             return Err(Error::new(ErrorKind::Unsupported, format!("`{uri}`: {why}")));
         }
         fetch::get(self, &bucket, &key, limit).await
@@ -306,6 +322,17 @@ pub(crate) fn endpoint(setting: &str, endpoint: &str, example: &str) -> Result<U
         return Err(wrong("must begin with http:// or https://"));
     }
     Ok(url)
+}
+
+/// Returns whether secrets may be sent to an address: nobody between it and us can read them.
+pub(crate) fn is_private(url: &Url) -> bool {
+    let is_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "https" || is_here
 }
 
 /// Returns what stands between two marks: enough for the flat XML of errors.

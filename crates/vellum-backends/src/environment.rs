@@ -7,7 +7,7 @@ use std::collections::HashMap;
 pub struct Environment(HashMap<&'static str, String>);
 
 /// All that is looked at, by service.
-const VARIABLES: [&str; 22] = [
+const VARIABLES: [&str; 41] = [
     "HOME",
     // S3
     "AWS_ACCESS_KEY_ID",
@@ -31,6 +31,27 @@ const VARIABLES: [&str; 22] = [
     "AWS_EC2_METADATA_DISABLED",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+    // Google
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "CLOUDSDK_CONFIG",
+    "STORAGE_EMULATOR_HOST",
+    "GCE_METADATA_HOST",
+    "NO_GCE_CHECK",
+    // Azure
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "AZURE_STORAGE_ACCOUNT",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_KEY",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_TENANT_ID",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
 ];
 
 impl std::fmt::Debug for Environment {

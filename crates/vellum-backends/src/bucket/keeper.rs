@@ -38,6 +38,16 @@ pub(crate) struct Found<C> {
     pub(crate) expires: Option<i64>,
 }
 
+impl<C> Found<C> {
+    /// Returns credentials that end so many seconds from now.
+    pub(crate) fn lasting(credentials: C, seconds: i64) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let end = now.saturating_add(seconds.saturating_mul(1_000));
+        Self { credentials, expires: Some(end) }
+    }
+}
+
 impl<C> From<C> for Found<C> {
     fn from(credentials: C) -> Self {
         Self { credentials, expires: None }
@@ -45,7 +55,6 @@ impl<C> From<C> for Found<C> {
 }
 
 /// Gives credentials, and keeps them while they hold.
-#[derive(Debug)]
 pub(crate) struct Keeper<F: Finder> {
     finder: F,
     known: Mutex<Option<Known<F::Credentials>>>,
@@ -57,9 +66,10 @@ struct Known<C> {
     until: Instant,
 }
 
-impl<C> std::fmt::Debug for Known<C> {
+impl<F: Finder> std::fmt::Debug for Keeper<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Known").field("is_somebody", &self.credentials.is_some()).finish()
+        // What is known is secret.
+        f.debug_struct("Keeper").field("finder", &self.finder).finish_non_exhaustive()
     }
 }
 

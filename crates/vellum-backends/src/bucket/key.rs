@@ -61,11 +61,16 @@ pub(super) fn name(key: &str) -> String {
     name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// Returns why a key cannot be read; `None` when it can.
-pub(super) fn unfit(key: &str) -> Option<&'static str> {
+/// Returns why a key cannot be read whose slashes stand in an address as they are; `None` when it can.
+pub(crate) fn unfit(key: &str) -> Option<&'static str> {
     if key.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Some("a key with `.` or `..` between slashes has no address");
     }
+    controlled(key)
+}
+
+/// Returns why a key cannot be written into a uri.
+pub(crate) fn controlled(key: &str) -> Option<&'static str> {
     key.chars()
         .any(|c| matches!(c, '\u{7f}'..='\u{9f}'))
         .then_some("the key holds control characters")

@@ -101,7 +101,7 @@ impl Walk {
             return None;
         }
         let uri = self.store.uri(&self.bucket, key);
-        Some(match key::unfit(key) {
+        Some(match self.store.service().unfit(key) {
             Some(why) => Listed::Unreadable { uri, reason: why.to_owned() },
             None => Listed::Object(ObjectMeta { uri, name: key::name(key), size, etag }),
         })

@@ -9,11 +9,10 @@
 use super::credentials::credentials;
 use crate::Environment;
 use crate::bucket::Found;
-use crate::client::{Answer, Client, PROMPTLY, builder, built};
+use crate::client::{Answer, PERHAPS, PROMPTLY, near};
 use reqwest::{RequestBuilder, Url};
 use rusty_s3::Credentials;
 use serde_json::Value;
-use std::time::Duration;
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Where ECS answers containers.
@@ -24,8 +23,6 @@ const LOCAL: [&str; 6] =
 /// Where EC2 answers machines.
 const EC2: &str = "http://169.254.169.254";
 const EC2_V6: &str = "http://[fd00:ec2::254]";
-/// How long a service is waited for that may not be there.
-const PERHAPS: Duration = Duration::from_secs(1);
 /// How long a session with the metadata service is to last, in seconds; it is used at once.
 const SESSION: &str = "21600";
 
@@ -60,7 +57,7 @@ pub(super) async fn of_container(environment: &Environment) -> Result<Option<Fou
         if token.is_empty() { get } else { get.header("Authorization", token.trim()) }
     };
     let operation = "ask for the container's credentials";
-    let answer = client()?.call(operation, PROMPTLY, request).await?;
+    let answer = near()?.call(operation, PROMPTLY, request).await?;
     let text = text_of(answer).await.ok_or_else(|| refused(&address))?;
     read(&text).ok_or_else(|| refused(&address)).map(Some)
 }
@@ -89,7 +86,7 @@ pub(super) async fn of_machine(environment: &Environment) -> Result<Option<Found
         "" => EC2,
         own => own.trim_end_matches('/'),
     };
-    let client = client()?;
+    let client = near()?;
     let ask = async |operation, request: &(dyn Fn(&reqwest::Client) -> RequestBuilder + Sync)| {
         match client.call(operation, PERHAPS, request).await {
             Ok(answer) => text_of(answer).await,
@@ -119,12 +116,6 @@ pub(super) async fn of_machine(environment: &Environment) -> Result<Option<Found
     let address = format!("{roles}{role}");
     let given = ask("ask for the machine's credentials", &|http| get(http, &address)).await;
     given.and_then(|text| read(&text)).ok_or_else(|| refused(&address)).map(Some)
-}
-
-/// Returns the client for services that are near.
-fn client() -> Result<Client> {
-    let builder = builder().no_proxy().connect_timeout(PERHAPS).read_timeout(PROMPTLY);
-    Ok(Client::over(built(builder)?))
 }
 
 async fn text_of(answer: Answer) -> Option<String> {

@@ -1,27 +1,19 @@
-//! Buckets: the port's suite on two real servers, and a server of our own that fails in every way.
+//! Buckets: the port's suite on four servers by other people, and one of our own that fails in every way.
 
+use crate::dialect::Dialect;
 use crate::faulty::{Fault, Faulty};
-use crate::servers::{KEY, Server};
+use crate::servers::Server;
 use futures::TryStreamExt;
-use std::path::Path;
 use vellum_backends::{BucketStore, Environment, S3Settings};
 use vellum_core::ErrorKind;
 use vellum_core::ports::{Listed, ObjectStore};
 use vellum_core::testing::object_store::{SourceFixture, object_store_suite};
 
-pub(crate) fn store(endpoint: &str, spool: &Path) -> BucketStore {
-    let settings = S3Settings { endpoint: endpoint.to_owned(), ..S3Settings::default() };
-    let environment = Environment::read(|name| {
-        matches!(name, "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY").then(|| KEY.to_owned())
-    });
-    BucketStore::s3(&settings, environment, spool.to_owned()).unwrap()
-}
-
 struct Folder<'a>(&'a Server);
 
 impl SourceFixture for Folder<'_> {
     fn root(&self) -> String {
-        "s3://suite/".into()
+        format!("{}suite/", self.0.dialect.scheme())
     }
 
     fn put(&self, path: &str, content: &[u8]) {
@@ -44,10 +36,22 @@ async fn buckets_of_s3s_conform() {
     conforms(&Server::s3s()).await;
 }
 
+#[tokio::test]
+async fn buckets_of_fake_gcs_conform() {
+    let Some(fake) = Server::fake_gcs() else { return };
+    conforms(&fake).await;
+}
+
+#[tokio::test]
+async fn containers_of_azurite_conform() {
+    let Some(azurite) = Server::azurite() else { return };
+    conforms(&azurite).await;
+}
+
 async fn conforms(server: &Server) {
     server.create("suite");
     let spool = tempfile::tempdir().unwrap();
-    object_store_suite(&store(&server.endpoint(), spool.path()), &Folder(server)).await;
+    object_store_suite(&server.store(spool.path()), &Folder(server)).await;
 }
 
 #[tokio::test]
@@ -62,6 +66,20 @@ async fn keys_that_a_file_system_can_hold_are_listed_in_order_and_read() {
     let taken = odd_keys(&Server::s3s()).await;
     // It stores `a//b.txt` as `a/b.txt`, and that is what it lists.
     assert_eq!(taken, ODD_KEYS.len(), "s3s takes every key");
+}
+
+#[tokio::test]
+async fn keys_of_every_kind_are_read_from_google() {
+    let Some(fake) = Server::fake_gcs() else { return };
+    let taken = odd_keys(&fake).await;
+    assert_eq!(taken, ODD_KEYS.len(), "fake-gcs-server takes every key");
+}
+
+#[tokio::test]
+async fn keys_of_every_kind_are_read_from_azure() {
+    let Some(azurite) = Server::azurite() else { return };
+    let taken = odd_keys(&azurite).await;
+    assert_eq!(taken, ODD_KEYS.len(), "Azurite takes every key");
 }
 
 const ODD_KEYS: [&str; 16] = [
@@ -92,8 +110,9 @@ async fn odd_keys(server: &Server) -> usize {
     let large: Vec<u8> = (0..20_000_000_u32).map(|n| (n % 251) as u8).collect();
     server.put("odd", "large.bin", &large);
     let spool = tempfile::tempdir().unwrap();
-    let store = store(&server.endpoint(), spool.path());
-    let found: Vec<Listed> = store.list("s3://odd/").await.unwrap().try_collect().await.unwrap();
+    let store = server.store(spool.path());
+    let root = format!("{}odd/", server.dialect.scheme());
+    let found: Vec<Listed> = store.list(&root).await.unwrap().try_collect().await.unwrap();
     let uris: Vec<&str> = found.iter().map(Listed::uri).collect();
     assert!(uris.is_sorted() && uris.len() == taken.len() + 1, "{uris:?} of {taken:?}");
     for entry in &found {
@@ -104,8 +123,10 @@ async fn odd_keys(server: &Server) -> usize {
         assert!(bytes == large || taken.contains(&std::str::from_utf8(&bytes).unwrap()));
     }
     // What people type is the key as it is.
-    assert_eq!(store.resolve("s3://odd/a b.txt").await.unwrap(), "s3://odd/a%20b.txt");
-    assert_eq!(store.resolve("s3://odd/中").await.unwrap(), "s3://odd/中/");
+    for (typed, uri) in [("a b.txt", "a%20b.txt"), ("中", "中/")] {
+        let resolved = store.resolve(&format!("{root}{typed}")).await.unwrap();
+        assert_eq!(resolved, format!("{root}{uri}"));
+    }
     taken.len()
 }
 
@@ -136,30 +157,33 @@ async fn a_web_identity_token_is_exchanged_for_keys() {
 
 #[tokio::test]
 async fn mistakes_are_named_with_the_next_step() {
-    let Some(moto) = Server::moto() else { return };
-    moto.create("here");
-    moto.put("here", "2026-01/a.txt", b"x");
-    let spool = tempfile::tempdir().unwrap();
-    let store = store(&moto.endpoint(), spool.path());
-    for (source, kind, says) in [
-        ("s3://hree/", ErrorKind::Invalid, "bucket `hree` does not exist"),
-        ("s3://here/2025", ErrorKind::NotFound, "`s3://here/2025` does not exist"),
-        ("s3://here/2026", ErrorKind::NotFound, "does not exist"),
-        ("s3://no such/", ErrorKind::Invalid, "cannot name a bucket"),
-        ("s3://", ErrorKind::Invalid, "cannot name a bucket"),
-    ] {
-        let error = store.resolve(source).await.unwrap_err();
-        assert_eq!(error.kind(), kind, "{error}");
-        assert!(error.message().contains(says) && error.hint().is_some(), "{error}");
+    for server in [Server::moto(), Server::fake_gcs(), Server::azurite()].into_iter().flatten() {
+        server.create("here");
+        server.put("here", "2026-01/a.txt", b"x");
+        let spool = tempfile::tempdir().unwrap();
+        let store = server.store(spool.path());
+        let scheme = server.dialect.scheme();
+        for (source, kind, says) in [
+            ("hree/", ErrorKind::Invalid, "`hree` does not exist"),
+            ("here/2025", ErrorKind::NotFound, "here/2025` does not exist"),
+            ("here/2026", ErrorKind::NotFound, "does not exist"),
+            ("no such/", ErrorKind::Invalid, "cannot name a bucket"),
+            ("", ErrorKind::Invalid, "cannot name a bucket"),
+        ] {
+            let error = store.resolve(&format!("{scheme}{source}")).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.message().contains(says) && error.hint().is_some(), "{error}");
+        }
+        let hint = store.resolve(&format!("{scheme}here/2026")).await.unwrap_err();
+        let there = format!("{scheme}here/2026-01/a.txt");
+        assert!(hint.hint().unwrap().contains(&there), "{:?}", hint.hint());
     }
-    let hint = store.resolve("s3://here/2026").await.unwrap_err();
-    assert!(hint.hint().unwrap().contains("s3://here/2026-01/a.txt"), "{:?}", hint.hint());
 }
 
 /// R7: whatever the server does, an object arrives whole or not at all, and below half of faults it arrives.
 #[tokio::test]
 async fn r7_faults_delay_and_never_damage() {
-    let server = Faulty::start(|n| match n % 7 {
+    let server = Faulty::start(Dialect::S3, |n| match n % 7 {
         0 => Some(Fault::SlowDown),
         // The cut walks over the edges of 64 KiB.
         3 => Some(Fault::Cut((n as usize / 7 + 1) * (64 << 10))),
@@ -177,7 +201,7 @@ async fn r7_faults_delay_and_never_damage() {
         server.put(key, bytes.clone());
     }
     let spool = tempfile::tempdir().unwrap();
-    let store = store(&server.endpoint(), spool.path());
+    let store = Dialect::S3.store(server.address(), spool.path());
     let found: Vec<Listed> = store.list("s3://b/docs/").await.unwrap().try_collect().await.unwrap();
     assert_eq!(found.len(), objects.len(), "no page is lost");
     for (entry, (key, bytes)) in found.iter().zip(&objects) {
@@ -192,13 +216,16 @@ async fn r7_faults_delay_and_never_damage() {
 #[tokio::test]
 async fn r7_an_object_that_changes_while_it_is_read_is_a_conflict() {
     // The first body breaks off, and then the object is another one.
-    let server = Faulty::start(|n| (n == 0).then_some(Fault::Cut(64 << 10)));
-    server.put("a.txt", vec![b'a'; 200 << 10]);
-    server.replace_after("a.txt", 1, vec![b'b'; 200 << 10]);
-    let spool = tempfile::tempdir().unwrap();
-    let store = store(&server.endpoint(), spool.path());
-    let error = store.get("s3://b/a.txt", 1 << 30).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
-    let (_, content) = store.get("s3://b/a.txt", 1 << 30).await.unwrap();
-    assert!(content.to_bytes().unwrap().iter().all(|byte| *byte == b'b'));
+    for dialect in Dialect::ALL {
+        let server = Faulty::start(dialect, |n| (n == 0).then_some(Fault::Cut(64 << 10)));
+        server.put("a.txt", vec![b'a'; 200 << 10]);
+        server.replace_after("a.txt", 1, vec![b'b'; 200 << 10]);
+        let spool = tempfile::tempdir().unwrap();
+        let store = dialect.store(server.address(), spool.path());
+        let uri = format!("{}b/a.txt", dialect.scheme());
+        let error = store.get(&uri, 1 << 30).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        let (_, content) = store.get(&uri, 1 << 30).await.unwrap();
+        assert!(content.to_bytes().unwrap().iter().all(|byte| *byte == b'b'));
+    }
 }
