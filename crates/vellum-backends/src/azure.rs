@@ -3,8 +3,8 @@
 //! A source is `az://container/prefix` in the one account of the settings; `abfss://container@account.dfs.core.windows.net/prefix`,
 //! as Spark and Databricks write it, is taken for the same. A version is an entity tag (`If-Match`).
 //!
-//! Accounts with a hierarchical namespace list `a/z` before `a-b`, which is not the order of bytes. Where that shows the
-//! listing is refused, as any that is out of order ([`crate::bucket`]); folders, which only they have, are left out.
+//! Accounts with a hierarchical namespace tell of each blob what it is (`ResourceType`) and list `a/z` before `a-b`, which
+//! is not the order of bytes: they are listed folder by folder.
 //!
 //! Who asks is found in [`credentials`]; [`sign`] signs for an account's key.
 
@@ -13,7 +13,7 @@ mod page;
 mod sign;
 
 use crate::Environment;
-use crate::bucket::{self, Ask, BucketStore, Keeper, Page, Service, between};
+use crate::bucket::{self, Ask, Below, BucketStore, Keeper, Page, Service, between};
 use crate::client::{Answer, Client, Refusal, Tries};
 use async_trait::async_trait;
 use credentials::{Connection, Identity, Provider};
@@ -159,13 +159,14 @@ impl Service for Azure {
         let mut headers = HeaderMap::new();
         headers.insert("x-ms-version", HeaderValue::from_static(VERSION));
         let url = match ask {
-            Ask::Page { prefix, token, n } => {
+            Ask::Page { prefix, below, token, n } => {
                 let mut url = self.address(bucket, None)?;
                 url.query_pairs_mut()
                     .append_pair("restype", "container")
                     .append_pair("comp", "list")
                     .append_pair("prefix", prefix)
                     .append_pair("maxresults", &n.to_string())
+                    .extend_pairs((below == Below::Folder).then_some(("delimiter", "/")))
                     .extend_pairs(token.map(|token| ("marker", token)));
                 url
             }

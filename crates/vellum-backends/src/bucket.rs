@@ -1,7 +1,8 @@
 //! The `ObjectStore` of buckets, whatever service holds them.
 //!
 //! 1. [`BucketStore::resolve`] tells whether an address names an object or a folder of them.
-//! 2. [`BucketStore::list`] streams the keys below it, a page at a time, in the order of their bytes ([`walk`]).
+//! 2. [`BucketStore::list`] streams the keys below it, a page at a time, in the order of their bytes ([`walk`];
+//!    [`tree`] where a service has an order of its own).
 //! 3. [`BucketStore::get`] reads one version of an object by ranges ([`fetch`]): small ones into memory, large ones into
 //!    an unnamed copy, several ranges at a time.
 //!
@@ -17,6 +18,7 @@
 mod fetch;
 mod keeper;
 pub(crate) mod key;
+mod tree;
 mod walk;
 
 pub(crate) use keeper::{Finder, Found, Keeper};
@@ -31,27 +33,44 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tree::Tree;
 use url::Host;
-use vellum_core::ports::{Content, Listing, ObjectMeta, ObjectStore};
+use vellum_core::ports::{Content, Listed, Listing, ObjectMeta, ObjectStore};
 use vellum_core::{Error, ErrorKind, Result};
 use walk::Walk;
 
 /// Keys of a page; the most that S3 and GCS give.
 const PAGE: usize = 1_000;
+/// Keys that are asked for to see whether there are any.
+const FEW: usize = 10;
+/// Pages in a row that may hold no new key.
+const MAX_IDLE_PAGES: u32 = 100;
 
 /// What is asked about a bucket.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Ask<'a> {
     /// At most `n` keys that begin with `prefix`, those that follow `token`.
-    Page { prefix: &'a str, token: Option<&'a str>, n: usize },
+    Page { prefix: &'a str, below: Below, token: Option<&'a str>, n: usize },
     /// An object: all of it or its bytes from `range.0` to `range.1`, of one version or of the one that there is.
     Object { key: &'a str, range: Option<(u64, u64)>, version: Option<&'a HeaderValue> },
+}
+
+/// Which keys that begin with a prefix a page shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Below {
+    All,
+    /// Up to the next `/`, and folders in place of what is below them. Asked only where pages come from a tree.
+    Folder,
 }
 
 /// A page of a listing.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
     pub(crate) items: Vec<Item>,
+    /// Prefixes that end with `/`.
+    pub(crate) folders: Vec<String>,
+    /// Whether the service keeps a tree of folders, and lists that in an order of its own.
+    pub(crate) is_tree: bool,
     /// What the next page is asked for with; unset on the last one.
     pub(crate) next: Option<String>,
 }
@@ -150,24 +169,33 @@ impl BucketStore {
 
     /// Returns the first key that begins with `prefix`, for a person who waits.
     async fn first(&self, bucket: &str, prefix: &str) -> Result<Option<String>> {
-        let page = self.page(bucket, prefix, None, 1, PROMPTLY).await?;
-        Ok(page.items.into_iter().next().map(|item| item.key))
+        let mut token = None;
+        for _ in 0..=MAX_IDLE_PAGES {
+            let token_known = token.as_deref();
+            let ask = Ask::Page { prefix, below: Below::All, token: token_known, n: FEW };
+            let page = self.page(bucket, prefix, ask, PROMPTLY).await?;
+            let first = page.items.into_iter().next();
+            if first.is_some() || page.next.is_none() {
+                return Ok(first.map(|item| item.key));
+            }
+            token = page.next;
+        }
+        Err(self.stuck(bucket, prefix))
     }
 
-    /// Returns a page of keys that begin with `prefix`.
+    /// Returns the page of keys that begin with `prefix` which `ask` asks for.
     async fn page(
         &self,
         bucket: &str,
         prefix: &str,
-        token: Option<&str>,
-        n: usize,
+        ask: Ask<'_>,
         patience: Duration,
     ) -> Result<Page> {
         let service = self.service();
         let operation = format!("list `{}{bucket}/{prefix}`", service.scheme());
         let mut tries = service.client().tries(&operation, patience);
         loop {
-            let answer = service.send(&mut tries, bucket, Ask::Page { prefix, token, n }).await?;
+            let answer = service.send(&mut tries, bucket, ask).await?;
             let text = match self.accepted(answer, bucket, None)?.text().await {
                 Ok(text) => text,
                 Err(error) => {
@@ -181,6 +209,27 @@ impl BucketStore {
                 Err(why) => tries.failed(format!("the listing cannot be read: {why}"), None),
             }
         }
+    }
+
+    fn stuck(&self, bucket: &str, prefix: &str) -> Error {
+        let place = self.uri(bucket, prefix);
+        let message = format!("list `{place}`: {MAX_IDLE_PAGES} pages in a row hold nothing new");
+        Error::new(ErrorKind::Unavailable, message)
+            .with_hint("look at the server: it does not get on in its listing")
+    }
+
+    /// Returns what an object is listed as; nothing for the empty ones that consoles make folders of.
+    fn listed(&self, bucket: &str, item: &Item) -> Option<Listed> {
+        let Item { key, size, version, modified } = item;
+        if key.ends_with('/') {
+            return None;
+        }
+        let uri = self.uri(bucket, key);
+        let etag = marker(version.as_deref(), modified.as_deref(), *size);
+        Some(match self.service().unfit(key) {
+            Some(why) => Listed::Unreadable { uri, reason: why.to_owned() },
+            None => Listed::Object(ObjectMeta { uri, name: key::name(key), size: *size, etag }),
+        })
     }
 
     /// Returns the answer, or what a refusal means; `key` is unset for the bucket itself.
@@ -254,17 +303,31 @@ impl ObjectStore for BucketStore {
     async fn list(&self, source: &str) -> Result<Listing> {
         let (bucket, prefix) = key::split(self.service().scheme(), source)?;
         let is_object = !prefix.is_empty() && !prefix.ends_with('/');
+        let missing = || {
+            Error::new(ErrorKind::NotFound, format!("`{source}` does not exist"))
+                .with_hint("check the spelling, and that the objects are still there")
+        };
         let n = if is_object { 1 } else { PAGE };
-        let first = self.page(&bucket, &prefix, None, n, PATIENTLY).await?;
-        let exists = match first.items.first() {
-            Some(first) => !is_object || first.key == prefix,
+        let mut walk = Walk::begin(self.clone(), bucket.clone(), prefix.clone(), n);
+        walk.fill().await?;
+        if walk.is_tree() && !is_object {
+            let mut tree = Tree::new(self.clone(), bucket, prefix.clone());
+            let first = tree.next().await?;
+            if first.is_none() && !prefix.is_empty() {
+                return Err(missing());
+            }
+            let rest = stream::try_unfold(tree, |mut tree| async move {
+                Ok(tree.next().await?.map(|entry| (entry, tree)))
+            });
+            return Ok(stream::iter(first.map(Ok)).chain(rest).boxed());
+        }
+        let exists = match walk.first() {
+            Some(first) => !is_object || first == prefix,
             None => prefix.is_empty(),
         };
         if !exists {
-            return Err(Error::new(ErrorKind::NotFound, format!("`{source}` does not exist"))
-                .with_hint("check the spelling, and that the objects are still there"));
+            return Err(missing());
         }
-        let mut walk = Walk::begin(self.clone(), bucket, prefix, first)?;
         if is_object {
             walk.end();
         }

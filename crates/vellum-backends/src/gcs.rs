@@ -111,7 +111,7 @@ impl Service for Gcs {
     async fn send(&self, tries: &mut Tries<'_>, bucket: &str, ask: Ask<'_>) -> Result<Answer> {
         let request = |http: &reqwest::Client, token: Option<&Token>| {
             let mut get = match ask {
-                Ask::Page { prefix, token, n } => {
+                Ask::Page { prefix, token, n, .. } => {
                     let fields = "items(name,size,generation),nextPageToken";
                     let mut url = self.address(bucket, None);
                     url.query_pairs_mut()
@@ -155,7 +155,7 @@ impl Service for Gcs {
         // An empty listing has no items.
         let items = page.get("items").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let items: std::result::Result<_, &str> = items.iter().map(item).collect();
-        Ok(Page { items: items?, next: text(&page, "nextPageToken") })
+        Ok(Page { items: items?, next: text(&page, "nextPageToken"), ..Page::default() })
     }
 
     fn meaning(&self, refusal: &Refusal, bucket: &str, key: Option<&str>) -> Option<Error> {

@@ -97,7 +97,7 @@ impl Service for S3 {
                     .with_source(error)
             })?;
         let request = |http: &reqwest::Client, credentials: Option<&Credentials>| match ask {
-            Ask::Page { prefix, token, n } => {
+            Ask::Page { prefix, token, n, .. } => {
                 let mut action = ListObjectsV2::new(&bucket, credentials);
                 action.with_prefix(prefix);
                 action.with_max_keys(n);
@@ -131,7 +131,7 @@ impl Service for S3 {
             version: content.etag,
             modified: content.last_modified,
         });
-        Ok(Page { items: items.collect(), next: next_continuation_token })
+        Ok(Page { items: items.collect(), next: next_continuation_token, ..Page::default() })
     }
 
     fn meaning(&self, refusal: &Refusal, bucket: &str, _key: Option<&str>) -> Option<Error> {

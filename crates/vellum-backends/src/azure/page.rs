@@ -38,12 +38,14 @@ pub(super) fn read(text: &str) -> Result<Page, String> {
                 let names: Vec<&str> = path.iter().map(String::as_str).collect();
                 let text = std::mem::take(&mut value);
                 match names[..] {
-                    [_, "Blobs", "Blob", "Name"] => blob.key = text,
+                    [_, "Blobs", "Blob", "Name"] => blob.key = blob.take_key(text),
                     [.., "Blob", "Properties", "Etag"] => blob.etag = Some(text),
                     [.., "Blob", "Properties", "Last-Modified"] => blob.modified = Some(text),
                     [.., "Blob", "Properties", "ResourceType"] => {
                         blob.is_folder = text == "directory";
+                        page.is_tree = true;
                     }
+                    [_, "Blobs", "BlobPrefix", "Name"] => page.folders.push(blob.take_key(text)),
                     [.., "Blob", "Properties", "Content-Length"] => {
                         blob.size = text.parse().map_err(|_| format!("`{text}` is no length"))?;
                     }
@@ -74,13 +76,17 @@ struct Blob {
 }
 
 impl Blob {
+    /// Returns a name as it is.
+    fn take_key(&self, text: String) -> String {
+        match self.is_encoded {
+            true => percent_decode_str(&text).decode_utf8_lossy().into_owned(),
+            false => text,
+        }
+    }
+
     /// Returns what it is; nothing for a folder of a hierarchical namespace.
     fn item(self) -> Option<Item> {
-        let Self { key, is_encoded, is_folder, size, etag: version, modified } = self;
-        let key = match is_encoded {
-            true => percent_decode_str(&key).decode_utf8_lossy().into_owned(),
-            false => key,
-        };
+        let Self { key, is_folder, size, etag: version, modified, .. } = self;
         (!is_folder).then_some(Item { key, size, version, modified })
     }
 }
@@ -101,6 +107,7 @@ mod tests {
             blob(" Encoded=\"true\">a%EF%BF%BE%25.txt", ""),
             blob(">folder", "<ResourceType>directory</ResourceType>"),
             blob(">z.txt", "<ResourceType>file</ResourceType>"),
+            "<BlobPrefix><Name>z/</Name></BlobPrefix>".to_owned(),
         ];
         let text = format!(
             "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults ContainerName=\"b\"><Prefix/><Blobs>{}</Blobs><NextMarker>2!a&gt;</NextMarker></EnumerationResults>",
@@ -109,8 +116,9 @@ mod tests {
         let page = read(&text).unwrap();
         let keys: Vec<&str> = page.items.iter().map(|item| item.key.as_str()).collect();
         assert_eq!(keys, ["a & b\t.txt", "a\u{fffe}%.txt", "z.txt"]);
+        assert_eq!(page.folders, ["z/"]);
         assert_eq!((page.items[0].size, page.items[0].version.as_deref()), (7, Some("0x8D")));
-        assert_eq!(page.next.as_deref(), Some("2!a>"));
+        assert!(page.is_tree && page.next.as_deref() == Some("2!a>"));
         let last = text.replace("<NextMarker>2!a&gt;</NextMarker>", "<NextMarker />");
         assert_eq!(read(&last).unwrap().next, None);
         for (end, _) in text.char_indices() {

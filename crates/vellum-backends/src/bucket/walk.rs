@@ -4,107 +4,115 @@
 //! (a page that comes twice) is left out; a server that lists out of order is refused, because what seems to be missing
 //! would be taken for removed.
 
-use super::{BucketStore, PAGE, Page, key, marker};
+use super::{Ask, Below, BucketStore, MAX_IDLE_PAGES, Page};
 use crate::client::PATIENTLY;
 use std::collections::VecDeque;
-use vellum_core::ports::{Listed, ObjectMeta};
+use vellum_core::ports::Listed;
 use vellum_core::{Error, ErrorKind, Result};
-
-/// Pages in a row that may hold no new key.
-const MAX_IDLE_PAGES: u32 = 100;
 
 /// A listing in progress.
 pub(super) struct Walk {
     store: BucketStore,
     bucket: String,
     prefix: String,
+    n: usize,
     entries: VecDeque<Listed>,
-    token: Option<String>,
+    next: Next,
+    /// The first key of all.
+    first: Option<String>,
+    is_tree: bool,
     /// Keys of the last page with new ones, ascending.
     known: Vec<String>,
     n_idle_pages: u32,
 }
 
+/// The page that comes next.
+enum Next {
+    First,
+    After(String),
+    None,
+}
+
 impl Walk {
-    /// Returns the listing of what begins with `prefix`, whose first page is `first`.
-    ///
-    /// # Errors
-    /// `Unavailable` when its keys are out of order.
-    pub(super) fn begin(
-        store: BucketStore,
-        bucket: String,
-        prefix: String,
-        first: Page,
-    ) -> Result<Self> {
+    /// Returns the listing of what begins with `prefix`, by pages of `n` keys.
+    pub(super) fn begin(store: BucketStore, bucket: String, prefix: String, n: usize) -> Self {
         let (entries, known) = (VecDeque::new(), Vec::new());
-        let mut walk = Self { store, bucket, prefix, entries, token: None, known, n_idle_pages: 0 };
-        walk.take(first)?;
-        Ok(walk)
+        let (next, first, is_tree, n_idle_pages) = (Next::First, None, false, 0);
+        Self { store, bucket, prefix, n, entries, next, first, is_tree, known, n_idle_pages }
+    }
+
+    /// Returns the first key of all, if a page was read that has one.
+    pub(super) fn first(&self) -> Option<&str> {
+        self.first.as_deref()
+    }
+
+    /// Returns whether the pages come from a tree, whose order is not ours.
+    pub(super) fn is_tree(&self) -> bool {
+        self.is_tree
     }
 
     /// Asks for no more pages.
     pub(super) fn end(&mut self) {
-        self.token = None;
+        self.next = Next::None;
     }
 
     /// Returns the next entry.
     ///
     /// # Errors
-    /// What asking for a page fails with, or as [`Self::begin`].
+    /// As [`Self::fill`].
     pub(super) async fn next(&mut self) -> Result<Option<Listed>> {
-        loop {
-            if let Some(entry) = self.entries.pop_front() {
-                return Ok(Some(entry));
+        self.fill().await?;
+        Ok(self.entries.pop_front())
+    }
+
+    /// Reads pages until there is a next entry, or none left; of a tree no more than the first.
+    ///
+    /// # Errors
+    /// What asking for a page fails with; `Unavailable` when its keys are out of order.
+    pub(super) async fn fill(&mut self) -> Result<()> {
+        while self.entries.is_empty() && !self.is_tree {
+            let token = match std::mem::replace(&mut self.next, Next::None) {
+                Next::First => None,
+                Next::After(token) => Some(token),
+                Next::None => break,
+            };
+            let (prefix, token) = (self.prefix.as_str(), token.as_deref());
+            let ask = Ask::Page { prefix, below: Below::All, token, n: self.n };
+            let page = self.store.page(&self.bucket, prefix, ask, PATIENTLY).await?;
+            self.is_tree = page.is_tree;
+            if !self.is_tree || self.n == 1 {
+                self.take(page)?;
             }
-            let Some(token) = self.token.take() else { return Ok(None) };
-            let page =
-                self.store.page(&self.bucket, &self.prefix, Some(&token), PAGE, PATIENTLY).await?;
-            self.take(page)?;
         }
+        Ok(())
     }
 
     fn take(&mut self, page: Page) -> Result<()> {
         let mut new: Vec<String> = Vec::with_capacity(page.items.len());
         for item in page.items {
-            let key = item.key;
+            let key = &item.key;
             if let Some(last) = new.last().or(self.known.last())
-                && key <= *last
+                && key <= last
             {
-                let is_known = |keys: &[String]| keys.binary_search(&key).is_ok();
+                let is_known = |keys: &[String]| keys.binary_search(key).is_ok();
                 if is_known(&new) || is_known(&self.known) {
                     continue;
                 }
-                return Err(self.out_of_order(last, &key));
+                return Err(self.out_of_order(last, key));
             }
-            let etag = marker(item.version.as_deref(), item.modified.as_deref(), item.size);
-            self.entries.extend(self.entry(&key, etag, item.size));
-            new.push(key);
+            self.entries.extend(self.store.listed(&self.bucket, &item));
+            new.push(item.key);
         }
         self.n_idle_pages = if new.is_empty() { self.n_idle_pages + 1 } else { 0 };
         if self.n_idle_pages > MAX_IDLE_PAGES {
-            let place = self.store.uri(&self.bucket, &self.prefix);
-            let message =
-                format!("list `{place}`: {MAX_IDLE_PAGES} pages in a row hold nothing new");
-            return Err(Error::new(ErrorKind::Unavailable, message)
-                .with_hint("look at the server: it does not get on in its listing"));
+            return Err(self.store.stuck(&self.bucket, &self.prefix));
         }
+        self.first = self.first.take().or_else(|| new.first().cloned());
         if !new.is_empty() {
             self.known = new;
         }
-        self.token = page.next;
+        self.next = page.next.map_or(Next::None, Next::After);
         Ok(())
-    }
-
-    /// Returns what a key is listed as; nothing for the empty objects that consoles make folders of.
-    fn entry(&self, key: &str, etag: String, size: u64) -> Option<Listed> {
-        if key.ends_with('/') {
-            return None;
-        }
-        let uri = self.store.uri(&self.bucket, key);
-        Some(match self.store.service().unfit(key) {
-            Some(why) => Listed::Unreadable { uri, reason: why.to_owned() },
-            None => Listed::Object(ObjectMeta { uri, name: key::name(key), size, etag }),
-        })
     }
 
     fn out_of_order(&self, last: &str, key: &str) -> Error {

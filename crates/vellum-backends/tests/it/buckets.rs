@@ -3,6 +3,7 @@
 use crate::dialect::Dialect;
 use crate::faulty::{Fault, Faulty};
 use crate::servers::Server;
+use crate::site::{Reply, Request, Site};
 use futures::TryStreamExt;
 use vellum_backends::{BucketStore, Environment, S3Settings};
 use vellum_core::ErrorKind;
@@ -178,6 +179,78 @@ async fn mistakes_are_named_with_the_next_step() {
         let there = format!("{scheme}here/2026-01/a.txt");
         assert!(hint.hint().unwrap().contains(&there), "{:?}", hint.hint());
     }
+}
+
+/// A container with folders, as an account with a hierarchical namespace lists it: `/` before all other characters, each
+/// blob with its kind, an empty page first, then two entries on a page.
+fn tree(request: &Request, keys: &[&str]) -> Reply {
+    let value = |name: &str| {
+        let query = request.path.split_once('?').map(|(_, query)| query).unwrap_or_default();
+        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+        pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+    };
+    let prefix = value("prefix").unwrap_or_default();
+    let mut shown = std::collections::BTreeSet::new();
+    for key in keys.iter().filter(|key| key.starts_with(&prefix)) {
+        let folders = key.match_indices('/').map(|(at, _)| &key[..at]);
+        let mut folders: Vec<&str> = folders.filter(|it| it.len() > prefix.len()).collect();
+        if value("delimiter").is_some() {
+            folders.truncate(1);
+        }
+        let is_below = value("delimiter").is_some() && !folders.is_empty();
+        shown.extend(folders.into_iter().map(|it| (it.replace('/', "\0"), true)));
+        shown.extend((!is_below).then(|| (key.replace('/', "\0"), false)));
+    }
+    let is_flat = value("delimiter").is_none();
+    let entry = |(key, is_folder): &(String, bool)| {
+        let key = key.replace('\0', "/");
+        match (is_folder, is_flat) {
+            (true, false) => format!("<BlobPrefix><Name>{key}/</Name></BlobPrefix>"),
+            (is_folder, _) => {
+                let kind = if *is_folder { "directory" } else { "file" };
+                format!(
+                    "<Blob><Name>{key}</Name><Properties><Etag>0x1</Etag><Content-Length>1</Content-Length><ResourceType>{kind}</ResourceType></Properties></Blob>"
+                )
+            }
+        }
+    };
+    let entries: Vec<String> = shown.iter().map(entry).collect();
+    let (now, next) = match value("marker") {
+        None => (&entries[..0], Some(0)),
+        Some(at) => {
+            let at: usize = at.parse().unwrap();
+            let end = (at + 2).min(entries.len());
+            (&entries[at..end], Some(end).filter(|end| *end < entries.len()))
+        }
+    };
+    let next = next.map(|next| next.to_string()).unwrap_or_default();
+    Reply::ok(format!(
+        "<EnumerationResults><Blobs>{}</Blobs><NextMarker>{next}</NextMarker></EnumerationResults>",
+        now.concat()
+    ))
+}
+
+#[tokio::test]
+async fn a_tree_of_azure_is_listed_in_the_order_of_bytes() {
+    let keys =
+        ["a/b/c/d.txt", "a/b-c.txt", "a/x.txt", "a-b/y.txt", "a.txt", "b/ü.txt", "c/d/e.txt"];
+    let site = Site::start(move |request, _| tree(request, &keys));
+    let spool = tempfile::tempdir().unwrap();
+    let store = Dialect::Azure.store(&site.address, spool.path());
+    for (source, below) in [("az://b/", ""), ("az://b/a/", "a/"), ("az://b/c/d/", "c/d/")] {
+        let resolved = store.resolve(source).await.unwrap();
+        assert_eq!(resolved, source);
+        let found: Vec<Listed> = store.list(source).await.unwrap().try_collect().await.unwrap();
+        let uris: Vec<&str> = found.iter().map(Listed::uri).collect();
+        let keys = keys.iter().filter(|key| key.starts_with(below));
+        let mut expect: Vec<String> = keys.map(|key| format!("az://b/{key}")).collect();
+        expect.sort();
+        assert_eq!(uris, expect, "{source}");
+    }
+    let gone = store.list("az://b/none/").await.err().unwrap();
+    assert_eq!(gone.kind(), ErrorKind::NotFound, "{gone}");
+    let alone: Vec<Listed> = store.list("az://b/a.txt").await.unwrap().try_collect().await.unwrap();
+    assert_eq!(alone.len(), 1);
 }
 
 /// R7: whatever the server does, an object arrives whole or not at all, and below half of faults it arrives.
