@@ -8,8 +8,8 @@
 //!
 //! A uri is `s3://bucket/key` with the bytes up to `%` (controls, blanks, quotes, `#`) percent-encoded and all others
 //! as they are: so the order of uris is that of keys, and a listing of any length is merged with the ledger in
-//! constant memory. Keys that no URL can carry (`.` and `..` as a segment) and ends of folders (`dir/`) are told or left
-//! out, and stop nothing.
+//! constant memory. Keys that no URL of a service can carry (`.` and `..` as a segment) and ends of folders (`dir/`) are
+//! told or left out, and stop nothing.
 //!
 //! What differs is a [`Service`]: how it is asked and by whom, how its pages read, and what its refusals mean. It sends
 //! through [`crate::client`] and decides nothing. `object_store` was not taken: one key such as `a//b` fails its whole
