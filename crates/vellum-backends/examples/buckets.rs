@@ -19,7 +19,7 @@ use s3s::service::S3ServiceBuilder;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Instant;
-use vellum_backends::{S3Environment, S3Settings, S3Store};
+use vellum_backends::{BucketStore, Environment, S3Settings};
 use vellum_core::ports::{Listed, ObjectStore};
 
 #[tokio::main]
@@ -38,10 +38,10 @@ async fn main() {
     }
 }
 
-fn store(endpoint: &str) -> S3Store {
+fn store(endpoint: &str) -> BucketStore {
     let settings = S3Settings { endpoint: endpoint.to_owned(), ..S3Settings::default() };
-    let environment = S3Environment::read(|name| std::env::var(name).ok());
-    S3Store::new(&settings, environment, std::env::temp_dir()).unwrap()
+    let environment = Environment::read(|name| std::env::var(name).ok());
+    BucketStore::s3(&settings, environment, std::env::temp_dir()).unwrap()
 }
 
 async fn read(endpoint: &str, source: &str, parallel: usize) {

@@ -21,6 +21,8 @@ const READ: Duration = Duration::from_secs(30);
 pub(crate) const PATIENTLY: Duration = Duration::from_secs(120);
 /// The same while a person waits for the first word of a service.
 pub(crate) const PROMPTLY: Duration = Duration::from_secs(8);
+/// How long a service is waited for that may not be there.
+pub(crate) const PERHAPS: Duration = Duration::from_secs(1);
 /// First and longest wait between two tries.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -143,6 +145,15 @@ impl Client {
         }
         true
     }
+}
+
+/// Returns the client for services of this machine or container, which are never asked through a proxy and may not be there.
+///
+/// # Errors
+/// As [`built`].
+pub(crate) fn near() -> Result<Client> {
+    let builder = builder().no_proxy().connect_timeout(PERHAPS).read_timeout(PROMPTLY);
+    Ok(Client::over(built(builder)?))
 }
 
 /// Returns what clients are built from.

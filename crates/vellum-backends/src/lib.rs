@@ -2,7 +2,7 @@
 //!
 //! - [`SqliteMetastore`] keeps collections, ledger and jobs in one file.
 //! - [`FolderStore`] lists and reads local folders; it never writes to them.
-//! - [`S3Store`] lists and reads buckets, [`WebStore`] pages of web sites; [`Sources`] is all of them by the scheme of
+//! - [`BucketStore`] lists and reads buckets (S3, Google Cloud Storage, Azure Blob Storage), [`WebStore`] pages of web sites; [`Sources`] is all of them by the scheme of
 //!   a uri.
 //!
 //! Each adapter runs the conformance suite of its port. Adapters do not know each other, and nothing
@@ -11,8 +11,12 @@
 
 #![warn(missing_docs)]
 
+mod azure;
+mod bucket;
 mod client;
+mod environment;
 mod folder;
+mod gcs;
 mod s3;
 mod size;
 mod sources;
@@ -21,9 +25,13 @@ mod sqlite;
 mod stamp;
 mod web;
 
+pub use azure::AzureSettings;
+pub use bucket::BucketStore;
 pub use client::Client;
+pub use environment::Environment;
 pub use folder::{FolderStore, local_path};
-pub use s3::{S3Environment, S3Settings, S3Store};
+pub use gcs::GcsSettings;
+pub use s3::S3Settings;
 pub use sources::{Sources, absolute, is_remote};
 pub use sqlite::{SqliteEmbeddingCache, SqliteMetastore};
 pub use web::WebStore;

@@ -66,10 +66,7 @@ impl Spool {
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => {
-                std::fs::create_dir_all(&self.folder)?;
-                none.insert(tempfile::tempfile_in(&self.folder)?)
-            }
+            none => none.insert(unnamed(&self.folder)?),
         };
         file.write_all(&self.held)?;
         self.written += self.held.len() as u64;
@@ -90,6 +87,15 @@ impl Spool {
             None => Content::from(self.held),
         })
     }
+}
+
+/// Returns a file without a name in `folder`.
+///
+/// # Errors
+/// When the disk fails.
+pub(crate) fn unnamed(folder: &Path) -> io::Result<File> {
+    std::fs::create_dir_all(folder)?;
+    tempfile::tempfile_in(folder)
 }
 
 /// Does `work` of `uri` that needs the disk, off the async threads.

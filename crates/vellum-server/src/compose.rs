@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use vellum_backends::{
-    FolderStore, S3Environment, S3Settings, S3Store, Sources, SqliteEmbeddingCache,
-    SqliteMetastore, WebStore,
+    AzureSettings, BucketStore, Environment, FolderStore, GcsSettings, S3Settings, Sources,
+    SqliteEmbeddingCache, SqliteMetastore, WebStore,
 };
 use vellum_core::collection::SplitterSettings;
 use vellum_core::ports::{Clock, Converter, Embedder, EmbeddingCache, ObjectStore, VectorStore};
@@ -59,10 +59,19 @@ fn sources(config: &Config, spool: PathBuf) -> Result<Sources> {
             _ => None,
         },
     };
-    let environment = S3Environment::read(|name| std::env::var(name).ok());
-    let buckets = S3Store::new(&settings, environment, spool.clone())?;
-    let sites = WebStore::new(&config.web.allowed_hosts, spool.clone())?;
-    Ok(Sources::new(FolderStore::new(spool), buckets, sites))
+    let environment = Environment::read(|name| std::env::var(name).ok());
+    let gcs = GcsSettings { endpoint: config.gcs.endpoint.clone() };
+    let azure = AzureSettings {
+        account: config.azure.account.clone(),
+        endpoint: config.azure.endpoint.clone(),
+    };
+    Ok(Sources {
+        s3: BucketStore::s3(&settings, environment.clone(), spool.clone())?,
+        gcs: BucketStore::gcs(&gcs, environment.clone(), spool.clone())?,
+        azure: BucketStore::azure(&azure, environment, spool.clone())?,
+        sites: WebStore::new(&config.web.allowed_hosts, spool.clone())?,
+        folders: FolderStore::new(spool),
+    })
 }
 
 /// Returns the cache of embeddings in a data directory, unless it is switched off.

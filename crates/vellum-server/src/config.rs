@@ -30,8 +30,12 @@ pub struct Config {
     pub collection: Collection,
     /// Ingestion.
     pub ingest: Ingest,
-    /// Buckets.
+    /// Buckets of S3.
     pub s3: S3,
+    /// Buckets of Google Cloud Storage.
+    pub gcs: Gcs,
+    /// Containers of Azure.
+    pub azure: Azure,
     /// Web sites.
     pub web: Web,
     /// Retrieval.
@@ -98,6 +102,23 @@ pub struct S3 {
     pub endpoint: String,
     pub region: String,
     pub addressing_style: String,
+}
+
+/// `[gcs]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file documents every setting")]
+pub struct Gcs {
+    pub endpoint: String,
+}
+
+/// `[azure]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file documents every setting")]
+pub struct Azure {
+    pub account: String,
+    pub endpoint: String,
 }
 
 /// `[web]`; see the reference file.

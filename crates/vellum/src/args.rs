@@ -39,7 +39,7 @@ pub(crate) enum Command {
     Up(Up),
     /// Serve console and API only
     Serve(Serve),
-    /// Bring a collection in line with a folder, a file or a bucket
+    /// Bring a collection in line with a folder, a file, a bucket or a web site
     Ingest(Ingest),
     /// Find passages
     Search(Search),
@@ -81,7 +81,7 @@ pub(crate) struct JsonArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {
-    /// Folders, files, s3://bucket/prefix or https:// addresses, to ingest and watch
+    /// Folders, files, s3://bucket/prefix (or gs://, az://) or https:// addresses, to ingest and watch
     #[arg(value_name = "SOURCE")]
     pub(crate) sources: Vec<String>,
     #[command(flatten)]
@@ -102,7 +102,7 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Args)]
 pub(crate) struct Ingest {
-    /// Folder, file, s3://bucket/prefix, or https:// address of a page, a sitemap or a list of pages
+    /// Folder, file, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, or https:// address of a page, a sitemap or a list of pages
     pub(crate) source: String,
     #[command(flatten)]
     pub(crate) collection: CollectionArg,

@@ -115,7 +115,7 @@ fn resolve(source: &str) -> Result<String> {
         Some((scheme, _)) if is_scheme(scheme) => {
             let message = format!("`{source}`: sources of scheme `{scheme}` are not supported");
             return Err(Error::new(ErrorKind::Unsupported, message)
-                .with_hint("use a folder, a file, s3://bucket/prefix, or https://host/path"));
+                .with_hint("use a folder, a file, s3://bucket/prefix, gs:// or az:// likewise, or https://host/path"));
         }
         _ => source.into(),
     };

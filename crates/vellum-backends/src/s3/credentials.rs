@@ -2,160 +2,34 @@
 //!
 //! The order is that of Amazon's own libraries, as far as it goes: keys in variables, a web identity token (IRSA and
 //! every STS that speaks like it, MinIO's among them), the profile in `~/.aws/credentials`, the container's role, the
-//! machine's ([`super::platform`]), nobody. Temporary credentials are fetched anew before they end, and once when S3 says
-//! that they have. Nothing here is written anywhere.
+//! machine's ([`super::platform`]), nobody. Nothing here is written anywhere.
 
-use super::{between, platform};
-use crate::client::{Client, PROMPTLY};
+use super::platform;
+use crate::Environment;
+use crate::bucket::{Finder, Found, between};
+use crate::client::{Client, PROMPTLY, Refusal};
+use async_trait::async_trait;
 use reqwest::Url;
 use rusty_s3::Credentials;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::Mutex;
 use vellum_core::{Error, ErrorKind, Result};
 
-/// How long credentials are used at most; those of STS are issued for an hour.
-const KEEP: Duration = Duration::from_secs(40 * 60);
-/// How long before their end they are fetched anew, and how long they are used in any case.
-const AHEAD: Duration = Duration::from_secs(5 * 60);
-const LEAST: Duration = Duration::from_secs(60);
 /// Where Amazon keeps keys, below the home folder.
 const SHARED_FILE: &str = ".aws/credentials";
 
-/// The variables that tell who we are and where buckets are, as Amazon names them.
-#[derive(Clone, Default)]
-pub struct S3Environment(HashMap<&'static str, String>);
-
-const VARIABLES: [&str; 22] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_ENDPOINT_URL_STS",
-    "AWS_PROFILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_ENDPOINT_URL",
-    "AWS_NO_SIGN_REQUEST",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "AWS_EC2_METADATA_DISABLED",
-    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
-    "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
-    "HOME",
-];
-
-impl std::fmt::Debug for S3Environment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Values are secrets.
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-impl S3Environment {
-    /// Returns what `variable` knows.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let known = VARIABLES.into_iter().filter_map(|name| Some((name, variable(name)?)));
-        Self(known.filter(|(_, value)| !value.is_empty()).collect())
-    }
-
-    pub(super) fn get(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
-    }
-
-    pub(super) fn region(&self) -> &str {
-        [self.get("AWS_REGION"), self.get("AWS_DEFAULT_REGION")]
-            .into_iter()
-            .find(|region| !region.is_empty())
-            .unwrap_or_default()
-    }
-
-    pub(super) fn endpoint(&self) -> &str {
-        [self.get("AWS_ENDPOINT_URL_S3"), self.get("AWS_ENDPOINT_URL")]
-            .into_iter()
-            .find(|endpoint| !endpoint.is_empty())
-            .unwrap_or_default()
-    }
-}
-
-/// Credentials that were found.
-pub(super) struct Found {
-    pub(super) credentials: Credentials,
-    /// When they end, in milliseconds since 1970, if that is known.
-    pub(super) expires: Option<i64>,
-}
-
-impl From<Credentials> for Found {
-    fn from(credentials: Credentials) -> Self {
-        Self { credentials, expires: None }
-    }
-}
-
-/// Gives credentials, and keeps them while they hold.
+/// Finds credentials for S3.
 #[derive(Debug)]
 pub(super) struct Provider {
-    environment: S3Environment,
+    environment: Environment,
     region: String,
-    known: Mutex<Option<Known>>,
 }
 
-#[derive(Debug)]
-struct Known {
-    /// Unset: nobody.
-    credentials: Option<Arc<Credentials>>,
-    until: Instant,
-}
+#[async_trait]
+impl Finder for Provider {
+    type Credentials = Credentials;
 
-impl Provider {
-    pub(super) fn new(environment: S3Environment, region: String) -> Self {
-        Self { environment, region, known: Mutex::new(None) }
-    }
-
-    /// Returns whether no credentials are configured.
-    pub(super) fn is_anonymous(&self) -> bool {
-        self.known
-            .try_lock()
-            .is_ok_and(|known| known.as_ref().is_some_and(|known| known.credentials.is_none()))
-    }
-
-    /// Returns the credentials; `None` to send requests unsigned.
-    ///
-    /// # Errors
-    /// `Invalid` when what is configured cannot be read, `Unauthenticated` when the token is not accepted.
-    pub(super) async fn get(&self, client: &Client) -> Result<Option<Arc<Credentials>>> {
-        let mut known = self.known.lock().await;
-        if let Some(Known { credentials, until }) = &*known
-            && Instant::now() < *until
-        {
-            return Ok(credentials.clone());
-        }
-        let found = self.find(client).await?;
-        let expires = found.as_ref().and_then(|found| found.expires);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let until = Instant::now() + kept(expires, now);
-        let credentials = found.map(|found| Arc::new(found.credentials));
-        *known = Some(Known { credentials: credentials.clone(), until });
-        Ok(credentials)
-    }
-
-    /// Forgets credentials that ended earlier than was known, unless others are known already.
-    pub(super) async fn forget(&self, ended: Option<&Arc<Credentials>>) {
-        let mut known = self.known.lock().await;
-        let current = known.as_ref().and_then(|known| known.credentials.as_ref());
-        if current.is_some_and(|current| ended.is_some_and(|ended| Arc::ptr_eq(current, ended))) {
-            *known = None;
-        }
-    }
-
-    async fn find(&self, client: &Client) -> Result<Option<Found>> {
+    async fn find(&self, client: &Client) -> Result<Option<Found<Credentials>>> {
         let env = |name| self.environment.get(name);
         if !env("AWS_NO_SIGN_REQUEST").is_empty() {
             return Ok(None);
@@ -181,16 +55,26 @@ impl Provider {
         platform::of_machine(&self.environment).await
     }
 
+    fn is_over(&self, refusal: &Refusal) -> bool {
+        let code = between(&refusal.body, "<Code>", "</Code>").unwrap_or_default();
+        matches!(code, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired")
+    }
+}
+
+impl Provider {
+    pub(super) fn new(environment: Environment, region: String) -> Self {
+        Self { environment, region }
+    }
+
     /// Exchanges the web identity token for credentials (STS `AssumeRoleWithWebIdentity`).
-    async fn assume(&self, client: &Client, token_file: &str) -> Result<Found> {
+    async fn assume(&self, client: &Client, token_file: &str) -> Result<Found<Credentials>> {
         let env = |name| self.environment.get(name);
         let token = std::fs::read_to_string(token_file)
             .map_err(|error| Error::io(format!("read the token in `{token_file}`"), error))?;
-        let own = [env("AWS_ENDPOINT_URL_STS"), env("AWS_ENDPOINT_URL")];
-        let endpoint = own
-            .into_iter()
-            .find(|endpoint| !endpoint.is_empty())
-            .map_or_else(|| format!("https://sts.{}.amazonaws.com", self.region), str::to_owned);
+        let endpoint = match self.environment.first(&["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"]) {
+            "" => format!("https://sts.{}.amazonaws.com", self.region),
+            own => own.to_owned(),
+        };
         let url = Url::parse(&endpoint).map_err(|_| {
             Error::new(ErrorKind::Invalid, format!("`{endpoint}` is no address of an STS"))
         })?;
@@ -263,13 +147,6 @@ impl Provider {
     }
 }
 
-/// Returns how long credentials are used that end at `expires` when it is `now`.
-fn kept(expires: Option<i64>, now: Duration) -> Duration {
-    let Some(expires) = expires else { return KEEP };
-    let expires = Duration::from_millis(u64::try_from(expires).unwrap_or_default());
-    expires.saturating_sub(now + AHEAD).clamp(LEAST, KEEP)
-}
-
 pub(super) fn credentials(key: &str, secret: &str, token: &str) -> Credentials {
     if token.is_empty() {
         Credentials::new(key, secret)
@@ -299,7 +176,7 @@ mod tests {
     async fn find(pairs: &[(&'static str, &str)]) -> Result<Option<Credentials>> {
         let mut known: HashMap<_, _> = pairs.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
         known.insert("AWS_EC2_METADATA_DISABLED", "True".to_owned());
-        let environment = S3Environment::read(|name| known.get(name).cloned());
+        let environment = Environment::read(|name| known.get(name).cloned());
         let found = Provider::new(environment, "us-east-1".into()).find(&Client::new()?).await?;
         Ok(found.map(|found| found.credentials))
     }
@@ -321,20 +198,5 @@ mod tests {
             [("HOME", home), ("AWS_ACCESS_KEY_ID", "v"), ("AWS_SECRET_ACCESS_KEY", "s")];
         assert_eq!(key(find(&variables).await.unwrap()).as_deref(), Some("v"));
         assert!(find(&variables[..2]).await.unwrap_err().message().contains("only one"));
-    }
-
-    #[test]
-    fn credentials_are_used_until_shortly_before_they_end() {
-        let now = Duration::from_secs(1_000_000);
-        let ends_in = |seconds: i64| kept(Some((1_000_000 + seconds) * 1_000), now).as_secs();
-        assert_eq!(kept(None, now), KEEP);
-        assert_eq!((ends_in(15 * 60), ends_in(6 * 3600)), (10 * 60, KEEP.as_secs()));
-        assert_eq!((ends_in(30), ends_in(-30)), (LEAST.as_secs(), LEAST.as_secs()));
-    }
-
-    #[test]
-    fn secrets_are_not_shown() {
-        let environment = S3Environment::read(|_| Some("hidden".to_owned()));
-        assert!(!format!("{:?}", Provider::new(environment, String::new())).contains("hidden"));
     }
 }

@@ -6,11 +6,13 @@
 //!
 //! Source: "Container credential provider" and "IMDS credential provider" of the AWS SDKs and Tools Reference Guide.
 
-use super::credentials::{Found, S3Environment, credentials};
-use crate::client::{Answer, Client, PROMPTLY, builder, built};
+use super::credentials::credentials;
+use crate::Environment;
+use crate::bucket::Found;
+use crate::client::{Answer, PERHAPS, PROMPTLY, near};
 use reqwest::{RequestBuilder, Url};
+use rusty_s3::Credentials;
 use serde_json::Value;
-use std::time::Duration;
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Where ECS answers containers.
@@ -21,8 +23,6 @@ const LOCAL: [&str; 6] =
 /// Where EC2 answers machines.
 const EC2: &str = "http://169.254.169.254";
 const EC2_V6: &str = "http://[fd00:ec2::254]";
-/// How long a service is waited for that may not be there.
-const PERHAPS: Duration = Duration::from_secs(1);
 /// How long a session with the metadata service is to last, in seconds; it is used at once.
 const SESSION: &str = "21600";
 
@@ -30,7 +30,7 @@ const SESSION: &str = "21600";
 ///
 /// # Errors
 /// `Invalid` when what it was told makes no sense, `Unauthenticated` when none are given.
-pub(super) async fn of_container(environment: &S3Environment) -> Result<Option<Found>> {
+pub(super) async fn of_container(environment: &Environment) -> Result<Option<Found<Credentials>>> {
     let env = |name| environment.get(name);
     let (relative, full) =
         (env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), env("AWS_CONTAINER_CREDENTIALS_FULL_URI"));
@@ -57,7 +57,7 @@ pub(super) async fn of_container(environment: &S3Environment) -> Result<Option<F
         if token.is_empty() { get } else { get.header("Authorization", token.trim()) }
     };
     let operation = "ask for the container's credentials";
-    let answer = client()?.call(operation, PROMPTLY, request).await?;
+    let answer = near()?.call(operation, PROMPTLY, request).await?;
     let text = text_of(answer).await.ok_or_else(|| refused(&address))?;
     read(&text).ok_or_else(|| refused(&address)).map(Some)
 }
@@ -75,7 +75,7 @@ fn is_trustworthy(url: &Url) -> bool {
 ///
 /// # Errors
 /// `Unauthenticated` when there is a role whose credentials are not given.
-pub(super) async fn of_machine(environment: &S3Environment) -> Result<Option<Found>> {
+pub(super) async fn of_machine(environment: &Environment) -> Result<Option<Found<Credentials>>> {
     let env = |name| environment.get(name);
     if env("AWS_EC2_METADATA_DISABLED").eq_ignore_ascii_case("true") {
         return Ok(None);
@@ -86,7 +86,7 @@ pub(super) async fn of_machine(environment: &S3Environment) -> Result<Option<Fou
         "" => EC2,
         own => own.trim_end_matches('/'),
     };
-    let client = client()?;
+    let client = near()?;
     let ask = async |operation, request: &(dyn Fn(&reqwest::Client) -> RequestBuilder + Sync)| {
         match client.call(operation, PERHAPS, request).await {
             Ok(answer) => text_of(answer).await,
@@ -118,12 +118,6 @@ pub(super) async fn of_machine(environment: &S3Environment) -> Result<Option<Fou
     given.and_then(|text| read(&text)).ok_or_else(|| refused(&address)).map(Some)
 }
 
-/// Returns the client for services that are near.
-fn client() -> Result<Client> {
-    let builder = builder().no_proxy().connect_timeout(PERHAPS).read_timeout(PROMPTLY);
-    Ok(Client::over(built(builder)?))
-}
-
 async fn text_of(answer: Answer) -> Option<String> {
     answer.ok()?.text().await.ok()
 }
@@ -135,7 +129,7 @@ fn refused(address: &str) -> Error {
 }
 
 /// Reads an answer; `None` when it holds no keys.
-fn read(text: &str) -> Option<Found> {
+fn read(text: &str) -> Option<Found<Credentials>> {
     let answer: Value = serde_json::from_str(text).ok()?;
     let part = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
     let (key, secret) = (part("AccessKeyId"), part("SecretAccessKey"));

@@ -1,14 +1,14 @@
-//! R7 and R8 in figures: what becomes of a bucket when its server fails in one way or another.
+//! R7 and R8 in figures: what becomes of a bucket when its server fails in one way or another, whatever its language.
 //!
 //! Each case lists a bucket and reads all of it, eight objects at a time, and prints a line: objects read whole, objects
 //! with other bytes (must be none), faults, requests sent, and how many may be sent (1.2 for each that is needed, ten a
 //! second, and the ten that are saved up at the start). Run with `--no-capture` to see them.
 
+use crate::dialect::Dialect;
 use crate::faulty::{Fault, Faulty};
-use crate::s3::store;
 use futures::{StreamExt, TryStreamExt};
 use std::time::Instant;
-use vellum_backends::S3Store;
+use vellum_backends::BucketStore;
 use vellum_core::ErrorKind;
 use vellum_core::ports::{Listed, ObjectStore};
 
@@ -27,24 +27,36 @@ fn content(n: usize, len: usize) -> Vec<u8> {
     (0..len as u32).map(|at| (at.wrapping_mul(31).wrapping_add(n as u32) >> 3) as u8).collect()
 }
 
-/// Reads a bucket of objects of these sizes and prints what it took.
-#[expect(clippy::print_stdout, reason = "the figures are what the promise asks for")]
+/// Reads a bucket of objects of these sizes from each service and prints what it took.
 async fn run(
+    name: &str,
+    sizes: &[usize],
+    fault: impl Fn(u64) -> Option<Fault> + Copy + Send + Sync + 'static,
+) {
+    let of = |dialect| run_on(dialect, name, sizes, fault);
+    futures::future::join_all(Dialect::ALL.map(of)).await;
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are what the promise asks for")]
+async fn run_on(
+    dialect: Dialect,
     name: &str,
     sizes: &[usize],
     fault: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static,
 ) {
-    let server = Faulty::start(fault);
+    let server = Faulty::start(dialect, fault);
     let key = |n: usize| format!("docs/{n:04}.txt");
     for (n, size) in sizes.iter().enumerate() {
         server.put(&key(n), content(n, *size));
     }
     let spool = tempfile::tempdir().unwrap();
-    let store = store(&server.endpoint(), spool.path());
+    let store = dialect.store(server.address(), spool.path());
+    let root = format!("{}b/", dialect.scheme());
     let began = Instant::now();
-    let found: Vec<Listed> = store.list("s3://b/docs/").await.unwrap().try_collect().await.unwrap();
+    let found: Vec<Listed> =
+        store.list(&format!("{root}docs/")).await.unwrap().try_collect().await.unwrap();
     let uris: Vec<&str> = found.iter().map(Listed::uri).collect();
-    let expect: Vec<String> = (0..sizes.len()).map(|n| format!("s3://b/{}", key(n))).collect();
+    let expect: Vec<String> = (0..sizes.len()).map(|n| format!("{root}{}", key(n))).collect();
     assert_eq!(uris, expect, "{name}: every object is listed once");
     let read: Vec<bool> = futures::stream::iter(sizes.iter().enumerate())
         .map(|(n, size)| is_whole(&store, &expect[n], n, *size))
@@ -62,14 +74,14 @@ async fn run(
     let allowed = 1.2 * needed + 10.0 * seconds + 10.0;
     let (sent, faults) = (server.requests(), server.faults());
     println!(
-        "{name:<28} {n_whole:>4} of {:>4} whole, {n_other} other; {faults:>4} faults in {sent:>4} requests ({needed} needed, {allowed:.0} allowed), {seconds:.1} s",
+        "{dialect:<5?} {name:<28} {n_whole:>4} of {:>4} whole, {n_other} other; {faults:>4} faults in {sent:>4} requests ({needed} needed, {allowed:.0} allowed), {seconds:.1} s",
         sizes.len()
     );
     assert_eq!((n_whole, n_other), (sizes.len(), 0), "{name}");
     assert!(sent as f64 <= allowed, "{name}: {sent} requests, {allowed:.0} allowed");
 }
 
-async fn is_whole(store: &S3Store, uri: &str, n: usize, size: usize) -> bool {
+async fn is_whole(store: &BucketStore, uri: &str, n: usize, size: usize) -> bool {
     let (meta, read) = store.get(uri, 1 << 30).await.unwrap();
     meta.size == size as u64 && read.to_bytes().unwrap() == content(n, size)
 }
@@ -133,7 +145,8 @@ async fn r7_slow_bodies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r7_everything_at_once() {
     let mut sizes = sizes(80);
-    sizes[40] = 20 << 20;
+    // Of an empty object there is no range, so that a length that lies would make it another one.
+    (sizes[0], sizes[40]) = (1, 20 << 20);
     run("all of them for 48%", &sizes, |n| {
         let fault = match n % 6 {
             0 => Fault::SlowDown,
@@ -151,17 +164,18 @@ async fn r7_everything_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r7_objects_that_change_while_they_are_read() {
     let (mut conflicts, mut whole) = (0, 0);
-    for n in 0..20 {
+    for n in 0..30 {
+        let dialect = Dialect::ALL[n as usize % 3];
         // The change comes before, between or after the answers of one reading.
-        let server = Faulty::start(move |request| {
-            (request < 6 && n % 2 == 0).then_some(Fault::Cut(64 << 10))
+        let server = Faulty::start(dialect, move |request| {
+            (request < 6 && n / 3 % 2 == 0).then_some(Fault::Cut(64 << 10))
         });
         let (before, after) = (vec![b'a'; 20 << 20], vec![b'b'; 20 << 20]);
         server.put("a.txt", before.clone());
-        server.replace_after("a.txt", n / 2, after.clone());
+        server.replace_after("a.txt", n / 6, after.clone());
         let spool = tempfile::tempdir().unwrap();
-        let store = store(&server.endpoint(), spool.path());
-        match store.get("s3://b/a.txt", 1 << 30).await {
+        let store = dialect.store(server.address(), spool.path());
+        match store.get(&format!("{}b/a.txt", dialect.scheme()), 1 << 30).await {
             Ok((_, read)) => {
                 let read = read.to_bytes().unwrap();
                 assert!(read == before || read == after, "one version, never a mixture");
@@ -174,7 +188,7 @@ async fn r7_objects_that_change_while_they_are_read() {
         }
     }
     println!(
-        "changes while it is read      {whole} whole, {conflicts} conflicts, 0 mixtures of 20"
+        "changes while it is read      {whole} whole, {conflicts} conflicts, 0 mixtures of 30"
     );
     assert!(conflicts > 0 && whole > 0);
 }
@@ -202,7 +216,7 @@ async fn r7_a_server_that_lists_out_of_order_is_refused() {
         }
     });
     let spool = tempfile::tempdir().unwrap();
-    let store = store(&site.url(""), spool.path());
+    let store = Dialect::S3.store(&site.address, spool.path());
     let all = async |source: &str| -> vellum_core::Result<Vec<Listed>> {
         store.list(source).await?.try_collect().await
     };

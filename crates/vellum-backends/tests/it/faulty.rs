@@ -1,7 +1,8 @@
-//! A small S3 server that fails on request: lists in pages of ten, gives ranges, honours `If-Match`.
+//! A small server of buckets that fails on request: lists in pages of ten, gives ranges, keeps versions apart.
 //!
 //! What it counts tells how much a store asked, and how much of that went wrong.
 
+use crate::dialect::{Dialect, Question};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -35,8 +36,8 @@ struct State {
     replacement: Option<(String, u64, Vec<u8>)>,
     n_requests: u64,
     n_faults: u64,
-    /// The page of a listing that was given last.
-    page: Vec<u8>,
+    /// The keys of the page that was given last.
+    page: Vec<String>,
 }
 
 type Plan = dyn Fn(u64) -> Option<Fault> + Send + Sync;
@@ -51,7 +52,10 @@ const PAGE: usize = 10;
 
 impl Faulty {
     /// Serves bucket `b`; `fault` says what happens to the n-th request, from 0.
-    pub(crate) fn start(fault: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(
+        dialect: Dialect,
+        fault: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let state = Arc::new(Mutex::new(State::default()));
@@ -60,14 +64,14 @@ impl Faulty {
             for socket in listener.incoming().flatten() {
                 let (served, fault) = (Arc::clone(&served), Arc::clone(&fault));
                 // A client that goes away is no failure of the server.
-                std::thread::spawn(move || drop(answer(socket, &served, &*fault)));
+                std::thread::spawn(move || drop(answer(dialect, socket, &served, &*fault)));
             }
         });
         Self { address, state }
     }
 
-    pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(crate) fn put(&self, key: &str, content: Vec<u8>) {
@@ -92,7 +96,12 @@ impl Faulty {
     }
 }
 
-fn answer(socket: TcpStream, state: &Mutex<State>, fault: &Plan) -> std::io::Result<()> {
+fn answer(
+    dialect: Dialect,
+    socket: TcpStream,
+    state: &Mutex<State>,
+    fault: &Plan,
+) -> std::io::Result<()> {
     let mut lines = BufReader::new(socket.try_clone()?).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     let mut headers = BTreeMap::new();
@@ -116,15 +125,17 @@ fn answer(socket: TcpStream, state: &Mutex<State>, fault: &Plan) -> std::io::Res
         let fault = fault(n);
         state.n_faults += u64::from(fault.is_some());
         let path = request.split(' ').nth(1).unwrap_or_default();
-        let (status, extra, body) = respond(&state.objects, path, &headers);
-        let mut body = body;
-        if is_listing(path) {
-            let page = std::mem::replace(&mut state.page, body.clone());
-            if let (Some(Fault::PageAgain), false) = (fault, page.is_empty()) {
-                // The token of this page, so that it gets on.
-                body = with_token_of(&page, &body);
+        let if_match = headers.get("if-match").map(String::as_str);
+        let (status, extra, body) = match dialect.question(path, if_match) {
+            Question::Page { prefix, after, most } => {
+                let again = matches!(fault, Some(Fault::PageAgain));
+                let body = page(dialect, &mut state, &prefix, &after, most, again);
+                ("200 OK", String::new(), body)
             }
-        }
+            Question::Object { key, version } => {
+                object(dialect, state.objects.get(&key), version.as_deref(), &headers)
+            }
+        };
         (status, extra, body, fault)
     };
     let (status, mut body) = match fault {
@@ -157,46 +168,22 @@ fn answer(socket: TcpStream, state: &Mutex<State>, fault: &Plan) -> std::io::Res
     Ok(())
 }
 
-fn is_listing(path: &str) -> bool {
-    path.split('?').next().is_some_and(|path| path.trim_end_matches('/') == "/b")
-}
-
-/// Returns the keys of one page with the end of another.
-fn with_token_of(keys: &[u8], end: &[u8]) -> Vec<u8> {
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    let (keys, end) = (text(keys), text(end));
-    let (keys, _) = keys.split_once("<IsTruncated>").unwrap();
-    let (inner, end) = end.split_once("<IsTruncated>").unwrap();
-    // Nothing is left out: the page before, then this one.
-    let (_, inner) = inner.split_once("<Contents>").unwrap_or_default();
-    let inner = if inner.is_empty() { String::new() } else { format!("<Contents>{inner}") };
-    format!("{keys}{inner}<IsTruncated>{end}").into_bytes()
-}
-
-fn respond(
-    objects: &BTreeMap<String, Vec<u8>>,
-    path: &str,
+fn object(
+    dialect: Dialect,
+    bytes: Option<&Vec<u8>>,
+    version: Option<&str>,
     headers: &BTreeMap<String, String>,
 ) -> (&'static str, String, Vec<u8>) {
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let key = path.trim_start_matches("/b").trim_start_matches('/');
-    if key.is_empty() {
-        return ("200 OK", String::new(), page(objects, query));
-    }
-    let Some(bytes) = objects.get(key) else {
+    let Some(bytes) = bytes else {
         return ("404 Not Found", String::new(), b"<Code>NoSuchKey</Code>".to_vec());
     };
-    let etag = format!("\"{:x}-{}\"", bytes.first().copied().unwrap_or_default(), bytes.len());
-    if headers.get("if-match").is_some_and(|wanted| *wanted != etag) {
-        return (
-            "412 Precondition Failed",
-            String::new(),
-            b"<Code>PreconditionFailed</Code>".to_vec(),
-        );
+    let is = dialect.version(bytes);
+    if version.is_some_and(|wanted| wanted != is) {
+        return ("412 Precondition Failed", String::new(), Vec::new());
     }
-    let etag_line = format!("ETag: {etag}\r\n");
+    let version = format!("{}: {is}\r\n", dialect.version_header());
     let Some(range) = headers.get("range").and_then(|range| range.strip_prefix("bytes=")) else {
-        return ("200 OK", etag_line, bytes.clone());
+        return ("200 OK", version, bytes.clone());
     };
     let (start, end) = range.split_once('-').unwrap_or(("0", "0"));
     let (start, end): (usize, usize) = (start.parse().unwrap(), end.parse().unwrap());
@@ -205,42 +192,26 @@ fn respond(
     }
     let end = end.min(bytes.len() - 1);
     let range = format!("Content-Range: bytes {start}-{end}/{}\r\n", bytes.len());
-    ("206 Partial Content", etag_line + &range, bytes[start..=end].to_vec())
+    ("206 Partial Content", version + &range, bytes[start..=end].to_vec())
 }
 
-fn page(objects: &BTreeMap<String, Vec<u8>>, query: &str) -> Vec<u8> {
-    let value = |name: &str| {
-        let pair = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-        pair.unwrap_or_default().replace("%2F", "/")
-    };
-    let (prefix, after) = (value("prefix"), value("continuation-token"));
-    let most = value("max-keys").parse().unwrap_or(PAGE).min(PAGE);
+/// Returns a page; with the one before once more in front of it when `again`.
+fn page(
+    dialect: Dialect,
+    state: &mut State,
+    prefix: &str,
+    after: &str,
+    most: Option<usize>,
+    again: bool,
+) -> Vec<u8> {
+    let State { objects, page: before, .. } = state;
     let below: Vec<&String> =
-        objects.keys().filter(|key| key.starts_with(&prefix) && **key > after).collect();
-    let shown = &below[..below.len().min(most)];
-    let contents: String = shown
-        .iter()
-        .map(|key| {
-            let bytes = &objects[*key];
-            let tag = format!(
-                "&quot;{:x}-{}&quot;",
-                bytes.first().copied().unwrap_or_default(),
-                bytes.len()
-            );
-            format!(
-                "<Contents><Key>{key}</Key><ETag>{tag}</ETag><Size>{}</Size></Contents>",
-                bytes.len()
-            )
-        })
-        .collect();
-    let more = match shown.last().filter(|_| shown.len() < below.len()) {
-        Some(last) => format!(
-            "<IsTruncated>true</IsTruncated><NextContinuationToken>{last}</NextContinuationToken>"
-        ),
-        None => "<IsTruncated>false</IsTruncated>".to_owned(),
-    };
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{contents}{more}</ListBucketResult>"
-    )
-    .into_bytes()
+        objects.keys().filter(|key| key.starts_with(prefix) && key.as_str() > after).collect();
+    let shown = &below[..below.len().min(most.unwrap_or(PAGE).min(PAGE))];
+    let next = shown.last().filter(|_| shown.len() < below.len());
+    let before = std::mem::replace(before, shown.iter().map(|key| (*key).clone()).collect());
+    let repeated = before.iter().filter(|_| again);
+    let items: Vec<_> =
+        repeated.chain(shown.iter().copied()).map(|key| (key, &objects[key])).collect();
+    dialect.page(&items, next.map(|next| next.as_str())).into_bytes()
 }

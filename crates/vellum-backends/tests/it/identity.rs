@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use vellum_backends::{S3Environment, S3Settings, S3Store};
+use vellum_backends::{BucketStore, Environment, S3Settings};
 use vellum_core::ErrorKind;
 use vellum_core::ports::ObjectStore;
 
@@ -19,11 +19,11 @@ async fn who(
     resolved.map(|_| site.requests().iter().rev().find_map(signer))
 }
 
-fn store(site: &Site, variables: &[(&str, String)]) -> S3Store {
+fn store(site: &Site, variables: &[(&str, String)]) -> BucketStore {
     let variables: HashMap<&str, String> = variables.iter().cloned().collect();
     let settings = S3Settings { endpoint: site.url(""), ..S3Settings::default() };
-    let environment = S3Environment::read(|name| variables.get(name).cloned());
-    S3Store::new(&settings, environment, Path::new("unused").into()).unwrap()
+    let environment = Environment::read(|name| variables.get(name).cloned());
+    BucketStore::s3(&settings, environment, Path::new("unused").into()).unwrap()
 }
 
 fn signer(request: &Request) -> Option<(String, String)> {

@@ -3,11 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
+mod buckets;
+mod dialect;
 mod faults;
 mod faulty;
 mod folder;
 mod identity;
-mod s3;
+mod identity_azure;
+mod identity_gcs;
 mod servers;
 mod site;
 mod sqlite;

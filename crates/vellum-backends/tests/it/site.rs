@@ -1,6 +1,6 @@
 //! A small web server whose pages a test writes, and which remembers what it was asked.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +11,7 @@ pub(crate) struct Request {
     pub(crate) path: String,
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
@@ -91,7 +92,8 @@ fn answer(
     requests: &Mutex<Vec<Request>>,
     reply: &dyn Fn(&Request, usize) -> Reply,
 ) -> std::io::Result<()> {
-    let mut lines = BufReader::new(socket.try_clone()?).lines();
+    let mut reader = BufReader::new(socket.try_clone()?);
+    let mut lines = reader.by_ref().lines();
     let first = lines.next().transpose()?.unwrap_or_default();
     let mut words = first.split(' ').map(str::to_owned);
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -101,7 +103,10 @@ fn answer(
         let Some((name, value)) = line.split_once(':') else { break };
         headers.push((name.to_lowercase(), value.trim().to_owned()));
     }
-    let request = Request { method, path, headers };
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    let mut body = vec![0; length.and_then(|(_, n)| n.parse().ok()).unwrap_or(0)];
+    reader.read_exact(&mut body)?;
+    let request = Request { method, path, headers, body };
     let n = {
         let mut requests = requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.push(request.clone());
