@@ -122,10 +122,10 @@ pub fn settings(config: &Config) -> Settings {
         chosen => chosen,
     };
     Settings {
-        splitter: SplitterSettings {
-            max_tokens: config.collection.max_tokens,
-            overlap_tokens: config.collection.overlap_tokens,
-        },
+        splitter: SplitterSettings::new(
+            config.collection.max_tokens,
+            config.collection.overlap_tokens,
+        ),
         language: (language != "auto").then(|| language.to_owned()),
         ingest: IngestSettings {
             concurrency,
