@@ -3,6 +3,7 @@
 use crate::document::{Format, PageBox, Places, Span};
 use crate::ids::{ChunkId, DocumentId};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Where a page begins inside a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +12,15 @@ pub struct PageStart {
     pub page: u32,
     /// Byte offset in the chunk's text; 0 for the page on which the chunk begins.
     pub at: usize,
+}
+
+/// The chunks whose joined text is handed to an answer in place of one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// Ordinal of the first.
+    pub first: u32,
+    /// Ordinal of the last.
+    pub last: u32,
 }
 
 /// A piece of a document's text with everything a citation needs.
@@ -42,12 +52,26 @@ pub struct Chunk {
     pub pages: Vec<PageStart>,
     /// Headings above the chunk's start, outermost first.
     pub headings: Vec<String>,
+    /// Title and headings that are embedded and indexed before the text, as `Title > Heading`; never cited. Empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub context: String,
+    /// What is handed to an answer in place of this chunk; `None` for the chunk itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
     /// Where the words stand on their pages.
     #[serde(default, skip_serializing_if = "Places::is_empty")]
     pub places: Places,
 }
 
 impl Chunk {
+    /// Returns the text that is embedded and indexed: the context on a line of its own, then the text.
+    pub fn indexed_text(&self) -> Cow<'_, str> {
+        if self.context.is_empty() {
+            return Cow::Borrowed(&self.text);
+        }
+        Cow::Owned(with_context(&self.context, &self.text))
+    }
+
     /// Returns the 1-based page that holds byte `at` of the chunk's text.
     pub fn page_at(&self, at: usize) -> Option<u32> {
         self.pages.iter().take_while(|start| start.at <= at).last().map(|start| start.page)
@@ -65,4 +89,9 @@ impl Chunk {
         let inside = self.text[within.start..within.end].chars().count();
         (self.char_start + before, self.char_start + before + inside)
     }
+}
+
+/// Returns `text` as it is embedded and indexed under a context that is not empty.
+pub fn with_context(context: &str, text: &str) -> String {
+    format!("{context}\n{text}")
 }

@@ -3,13 +3,92 @@
 use crate::ids::CollectionName;
 use serde::{Deserialize, Serialize};
 
+/// Where chunks may begin and end. All stay within [`SplitterSettings::max_tokens`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SplitMethod {
+    /// Whole sentences, list items and table rows; a heading begins a chunk unless the one before is short.
+    #[default]
+    Sentence,
+    /// Windows of as many words as fit.
+    Fixed,
+    /// At blank lines; what does not fit at line ends, then sentences, then words.
+    Recursive,
+    /// Whole paragraphs, lists and tables of one heading.
+    Markdown,
+    /// As `Sentence`, and never over the end of a page.
+    Page,
+    /// Where the meaning of neighbouring sentences differs most.
+    Semantic {
+        /// Percentile of the differences above which a chunk begins, 1 to 99; higher means longer chunks.
+        percentile: u8,
+    },
+}
+
+impl SplitMethod {
+    /// The names, in the order of the methods.
+    pub const NAMES: [&str; 6] = ["sentence", "fixed", "recursive", "markdown", "page", "semantic"];
+
+    /// Returns the method with this name; `percentile` is that of `semantic`.
+    pub fn from_name(name: &str, percentile: u8) -> Option<Self> {
+        [
+            Self::Sentence,
+            Self::Fixed,
+            Self::Recursive,
+            Self::Markdown,
+            Self::Page,
+            Self::Semantic { percentile },
+        ]
+        .into_iter()
+        .find(|method| method.name() == name)
+    }
+
+    /// Returns the name.
+    pub const fn name(self) -> &'static str {
+        let at = match self {
+            Self::Sentence => 0,
+            Self::Fixed => 1,
+            Self::Recursive => 2,
+            Self::Markdown => 3,
+            Self::Page => 4,
+            Self::Semantic { .. } => 5,
+        };
+        Self::NAMES[at]
+    }
+}
+
 /// How documents are cut. Sizes are tokens of the embedder, special tokens included.
+///
+/// Part of what identifies an index version: fields that came later are written only where they differ from what was
+/// done before them, so that stored collections keep their digests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitterSettings {
-    /// Upper bound of a chunk; never above the embedder's limit.
+    /// Where chunks may begin and end.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub method: SplitMethod,
+    /// Upper bound of a chunk with its context; never above the embedder's limit.
     pub max_tokens: usize,
-    /// Text repeated from the end of the previous chunk, in whole sentences, at most this much.
+    /// Text repeated from the end of the previous chunk, in whole sentences (words where chunks are cut
+    /// between words), at most this much, special tokens left out.
     pub overlap_tokens: usize,
+    /// Upper bound of the parent that is handed to an answer in place of a chunk; 0 for no parents.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub parent_tokens: usize,
+    /// Whether title and headings are embedded and indexed with each chunk.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub context: bool,
+}
+
+impl SplitterSettings {
+    /// Returns settings that cut by sentences, without parents and context.
+    pub const fn new(max_tokens: usize, overlap_tokens: usize) -> Self {
+        let method = SplitMethod::Sentence;
+        Self { method, max_tokens, overlap_tokens, parent_tokens: 0, context: false }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Language of the lexical analyser: stemmer and stop words. ISO 639-1 codes, or `None` for text
@@ -63,4 +142,52 @@ pub struct Collection {
     pub sparse: Option<SparseSettings>,
     /// Creation time, milliseconds since the Unix epoch.
     pub created_ms: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(splitter: SplitterSettings) -> IndexSettings {
+        IndexSettings {
+            converter: "c".to_owned(),
+            splitter,
+            embedder: "e".to_owned(),
+            embedder_digest: "d".to_owned(),
+            dim: 3,
+        }
+    }
+
+    #[test]
+    fn settings_of_stored_collections_keep_their_digest() {
+        // What was stored before there were methods, parents and contexts, byte for byte.
+        let stored = r#"{"converter":"c","splitter":{"max_tokens":256,"overlap_tokens":32},"embedder":"e","embedder_digest":"d","dim":3}"#;
+        let plain = settings(SplitterSettings::new(256, 32));
+        assert_eq!(serde_json::to_string(&plain).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<IndexSettings>(stored).unwrap(), plain);
+        assert_eq!(plain.digest(), &blake3::hash(stored.as_bytes()).to_hex()[..16]);
+    }
+
+    #[test]
+    fn every_setting_tells_in_the_digest() {
+        let with = |method| SplitterSettings { method, ..SplitterSettings::new(256, 32) };
+        let mut all = vec![
+            SplitterSettings { parent_tokens: 512, ..SplitterSettings::new(256, 32) },
+            SplitterSettings { context: true, ..SplitterSettings::new(256, 32) },
+            with(SplitMethod::Semantic { percentile: 80 }),
+        ];
+        for name in &SplitMethod::NAMES {
+            let method = SplitMethod::from_name(name, 90).unwrap();
+            assert_eq!(method.name(), *name);
+            all.push(with(method));
+        }
+        let digests: std::collections::HashSet<String> =
+            all.iter().map(|splitter| settings(splitter.clone()).digest()).collect();
+        assert_eq!(digests.len(), all.len());
+        for splitter in all {
+            let text = serde_json::to_string(&splitter).unwrap();
+            assert_eq!(serde_json::from_str::<SplitterSettings>(&text).unwrap(), splitter);
+        }
+        assert_eq!(SplitMethod::from_name("words", 90), None);
+    }
 }

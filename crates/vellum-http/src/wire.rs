@@ -15,7 +15,7 @@ mod job;
 mod search;
 
 pub use ask::{AskRequest, AskResponse, Citation, Delta};
-pub use collection::{CollectionInfo, CollectionList, CollectionShow};
+pub use collection::{CollectionInfo, CollectionList, CollectionShow, Splitter};
 pub use document::{Document, DocumentList, DocumentState, PageBox, PageBoxes, display_name};
 pub use event::{EventsAccepted, touched};
 pub use job::{Counts, IngestReport, Job, JobList, JobRequest, JobState, Progress, Refusal};

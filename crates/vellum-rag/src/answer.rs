@@ -1,4 +1,4 @@
-//! A question's way out: retrieve, diversify, answer, cite, verify.
+//! A question's way out: retrieve, diversify, widen to parents, answer, cite, verify.
 //!
 //! [`ask`] reads as that list. Without a language model the answer is extractive (see `extract`). When nothing
 //! relevant is found the answer says so and cites nothing.
@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::bm25::Analyser;
 use crate::extract::{self, Choice};
 use crate::mmr;
+use crate::parents;
 use crate::search::{self, Hit, Mode, SearchRequest, Stopwatch, Timings};
 use tokio::sync::mpsc;
 use vellum_core::access::Pass;
@@ -114,7 +115,7 @@ pub async fn ask(
     Ok(answer)
 }
 
-/// Returns diverse passages, best first, with the question's vector.
+/// Returns diverse passages, best first, each within its parent, with the question's vector.
 async fn retrieve(
     app: &App,
     pass: &Pass,
@@ -129,6 +130,7 @@ async fn retrieve(
     };
     let found = search::search(app, pass, &search, WithVectors::Yes).await?;
     let hits = diversify(found.hits, app.settings.retrieval.mmr_lambda, wanted);
+    let hits = parents::expand(app, pass, hits).await?;
     Ok((hits, found.query_vector, found.timings))
 }
 

@@ -82,7 +82,7 @@ pub struct RetrievalSettings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            splitter: SplitterSettings { max_tokens: 256, overlap_tokens: 0 },
+            splitter: SplitterSettings::new(256, 0),
             language: None,
             ingest: IngestSettings {
                 concurrency: 4,
@@ -110,7 +110,7 @@ impl App {
             converter: self.converter.version().to_owned(),
             splitter: SplitterSettings {
                 max_tokens: self.settings.splitter.max_tokens.min(info.max_tokens),
-                overlap_tokens: self.settings.splitter.overlap_tokens,
+                ..self.settings.splitter.clone()
             },
             embedder: info.name.clone(),
             embedder_digest: info.digest.clone(),

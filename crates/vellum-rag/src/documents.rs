@@ -381,9 +381,9 @@ mod tests {
             settings: "s",
             title: None,
         };
-        let settings = SplitterSettings { max_tokens: 40, overlap_tokens };
+        let settings = SplitterSettings::new(40, overlap_tokens);
         let n_tokens = |text: &str| text.split_whitespace().count() + 2;
-        let chunks = split(&document, &mut Start::default(), &origin, &settings, &n_tokens);
+        let chunks = split(&document, &mut Start::default(), &origin, &settings, &n_tokens, &[]);
         (document, chunks)
     }
 

@@ -12,6 +12,7 @@ use crate::search::Hit;
 use crate::units::{self, UnitKind};
 use std::collections::{HashMap, HashSet};
 use vellum_core::document::Span;
+use vellum_core::ids::DocumentId;
 use vellum_core::vector::Embedding;
 
 /// Sentences that are embedded for one answer; bounds its cost.
@@ -72,12 +73,13 @@ pub struct Choice {
 
 /// Returns the short list of sentences to embed, in order of passage and position.
 pub fn candidates(question: &str, hits: &[Hit], analyser: &Analyser) -> Vec<Candidate> {
-    let weights = information(question, hits, analyser);
+    let passages = passages(hits, analyser);
+    let weights = information(question, &passages, analyser);
     let mut found = Vec::new();
     for (index, hit) in hits.iter().enumerate() {
         let text = &hit.chunk.text;
         let surroundings = terms_around(hit, analyser);
-        let passage_coverage = weights.covered(&analyser.terms(text));
+        let passage_coverage = weights.covered(&passages[&passage_of(hit)]);
         let mut before = None;
         let units = units::units(text);
         for (at, unit) in units.iter().enumerate() {
@@ -85,7 +87,7 @@ pub fn candidates(question: &str, hits: &[Hit], analyser: &Analyser) -> Vec<Cand
             let ends_block = units.get(at + 1).is_none_or(|next| next.starts_block);
             let is_line = unit.starts_block && ends_block && unit.kind == UnitKind::Sentence;
             if can_answer(sentence, hit) && !(is_line && reads_as_heading(sentence)) {
-                let mut terms = analyser.terms(sentence);
+                let mut terms: HashSet<String> = analyser.terms(sentence).into_iter().collect();
                 terms.extend(surroundings.iter().cloned());
                 let coverage = weights.covered(&terms);
                 let (span, kind) = (unit.span, unit.kind);
@@ -151,20 +153,38 @@ struct Information(HashMap<String, f32>);
 
 impl Information {
     /// Returns the share that `terms` cover, in [0, 1].
-    fn covered(&self, terms: &[String]) -> f32 {
-        let terms: HashSet<&String> = terms.iter().collect();
-        terms.into_iter().filter_map(|term| self.0.get(term)).sum()
+    fn covered(&self, terms: &HashSet<String>) -> f32 {
+        terms.iter().filter_map(|term| self.0.get(term)).sum()
     }
 }
 
+/// What tells passages apart: the document, and the ordinal of a chunk or of the first one of its parent.
+type PassageKey = (DocumentId, u32);
+
+fn passage_of(hit: &Hit) -> PassageKey {
+    let chunk = &hit.chunk;
+    (chunk.document, chunk.parent.map_or(chunk.ordinal, |parent| parent.first))
+}
+
+/// Returns the terms of each passage; chunks of one parent are one passage.
+fn passages(hits: &[Hit], analyser: &Analyser) -> HashMap<PassageKey, HashSet<String>> {
+    let mut passages: HashMap<PassageKey, HashSet<String>> = HashMap::new();
+    for hit in hits {
+        passages.entry(passage_of(hit)).or_default().extend(analyser.terms(&hit.chunk.text));
+    }
+    passages
+}
+
 /// Weighs each term of the question by its rarity among the passages.
-fn information(question: &str, hits: &[Hit], analyser: &Analyser) -> Information {
-    let passages: Vec<HashSet<String>> =
-        hits.iter().map(|hit| analyser.terms(&hit.chunk.text).into_iter().collect()).collect();
+fn information(
+    question: &str,
+    passages: &HashMap<PassageKey, HashSet<String>>,
+    analyser: &Analyser,
+) -> Information {
     let n = passages.len() as f32;
     let terms: HashSet<String> = analyser.terms(question).into_iter().collect();
     let idf = |term: &String| {
-        let df = passages.iter().filter(|passage| passage.contains(term)).count() as f32;
+        let df = passages.values().filter(|passage| passage.contains(term)).count() as f32;
         (1.0 + (n - df + 0.5) / (df + 0.5)).ln()
     };
     let total: f32 = terms.iter().map(idf).sum();

@@ -22,6 +22,7 @@ mod ingest;
 pub mod jobs;
 pub mod language;
 pub mod mmr;
+mod parents;
 pub mod pictures;
 pub mod plan;
 pub mod search;

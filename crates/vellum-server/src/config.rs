@@ -10,8 +10,14 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
+use vellum_core::collection::SplitMethod;
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_rag::fuse::Fusion;
+
+/// Least bound of a chunk: less than a sentence says nothing that could be found.
+const MIN_CHUNK_TOKENS: usize = 16;
+/// Largest parent: eight of them still leave a language model room for its answer.
+const MAX_PARENT_TOKENS: usize = 4_096;
 
 /// The reference file: every setting with its default and its explanation.
 pub const REFERENCE: &str = include_str!("reference.toml");
@@ -71,8 +77,12 @@ pub struct Embedder {
 #[expect(missing_docs, reason = "the reference file documents every setting")]
 pub struct Collection {
     pub language: String,
+    pub splitter: String,
     pub max_tokens: usize,
     pub overlap_tokens: usize,
+    pub semantic_percentile: usize,
+    pub context: bool,
+    pub parent_tokens: usize,
 }
 
 /// `[ingest]`; see the reference file.
@@ -360,12 +370,7 @@ fn check(config: &Config, values: &Values) -> Result<()> {
     if language != "auto" && !is_language(language) {
         return wrong("collection.language", "must be `auto` or an ISO 639-1 code such as `en`");
     }
-    if config.collection.max_tokens < 16 {
-        return wrong("collection.max_tokens", "must be at least 16");
-    }
-    if config.collection.overlap_tokens * 2 > config.collection.max_tokens {
-        return wrong("collection.overlap_tokens", "must be at most half of collection.max_tokens");
-    }
+    check_splitter(&config.collection, &wrong)?;
     let budget = config.ingest.memory_budget;
     if budget != 0 && budget < crate::memory::MIN_BUDGET {
         return wrong("ingest.memory_budget", "must be 0 or at least 536870912 bytes");
@@ -389,6 +394,35 @@ fn check(config: &Config, values: &Values) -> Result<()> {
     }
     if !matches!(config.log.format.as_str(), "text" | "json") {
         return wrong("log.format", "must be `text` or `json`");
+    }
+    Ok(())
+}
+
+/// Checks how new collections are cut; what the embedder reads is checked when it is there (`compose`).
+fn check_splitter(collection: &Collection, wrong: &dyn Fn(&str, &str) -> Result<()>) -> Result<()> {
+    if !SplitMethod::NAMES.contains(&collection.splitter.as_str()) {
+        let names = SplitMethod::NAMES.map(|name| format!("`{name}`")).join(", ");
+        return wrong("collection.splitter", &format!("must be one of {names}"));
+    }
+    if collection.max_tokens < MIN_CHUNK_TOKENS {
+        let why = format!("must be at least {MIN_CHUNK_TOKENS}");
+        return wrong("collection.max_tokens", &why);
+    }
+    if collection.overlap_tokens > collection.max_tokens / 2 {
+        let most = collection.max_tokens / 2;
+        let why = format!("must be at most {most}, half of `collection.max_tokens`");
+        return wrong("collection.overlap_tokens", &why);
+    }
+    if !(1..=99).contains(&collection.semantic_percentile) {
+        return wrong("collection.semantic_percentile", "must be in 1 to 99");
+    }
+    let parent = collection.parent_tokens;
+    if parent != 0 && !(collection.max_tokens..=MAX_PARENT_TOKENS).contains(&parent) {
+        let least = collection.max_tokens;
+        let why = format!(
+            "must be 0 (no parents) or from {least}, which is `collection.max_tokens`, to {MAX_PARENT_TOKENS}"
+        );
+        return wrong("collection.parent_tokens", &why);
     }
     Ok(())
 }
@@ -470,6 +504,16 @@ mod tests {
         check(&[("VELLUM_INGEST_CONCURRENCY", "many")], "must be a whole number, not `many`");
         check(&[("VELLUM_INGEST_CONCURRENCY", "-1")], "must not be negative");
         check(&[("VELLUM_COLLECTION_LANGUAGE", "klingon")], "ISO 639-1");
+        check(
+            &[("VELLUM_COLLECTION_SPLITTER", "words")],
+            "environment VELLUM_COLLECTION_SPLITTER: `collection.splitter` must be one of `sentence`, `fixed`",
+        );
+        check(&[("VELLUM_COLLECTION_MAX_TOKENS", "15")], "must be at least 16, not 15");
+        check(&[("VELLUM_COLLECTION_OVERLAP_TOKENS", "256")], "must be at most 128, half of");
+        check(&[("VELLUM_COLLECTION_PARENT_TOKENS", "255")], "0 (no parents) or from 256");
+        check(&[("VELLUM_COLLECTION_PARENT_TOKENS", "5000")], "to 4096");
+        check(&[("VELLUM_COLLECTION_SEMANTIC_PERCENTILE", "100")], "must be in 1 to 99");
+        check(&[("VELLUM_COLLECTION_CONTEXT", "maybe")], "must be true or false");
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("v.toml");
         std::fs::write(&file, "[server]\nbnid = \"x\"\n").unwrap();

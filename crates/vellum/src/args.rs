@@ -116,7 +116,34 @@ pub(crate) struct Ingest {
     #[arg(long, value_name = "CODE")]
     pub(crate) language: Option<String>,
     #[command(flatten)]
+    pub(crate) split: Split,
+    #[command(flatten)]
     pub(crate) json: JsonArg,
+}
+
+/// How documents are cut.
+#[derive(Debug, Args)]
+pub(crate) struct Split {
+    /// sentence, fixed, recursive, markdown, page or semantic, for a new collection
+    #[arg(long, value_name = "NAME")]
+    pub(crate) splitter: Option<String>,
+    /// Largest chunk in tokens of the embedder
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<String>,
+    /// Most tokens that are repeated from the previous chunk
+    #[arg(long, value_name = "N")]
+    pub(crate) overlap_tokens: Option<String>,
+}
+
+impl Split {
+    /// Returns the setting, the flag and its value of each.
+    pub(crate) fn flags(&self) -> [(&'static str, &'static str, &Option<String>); 3] {
+        [
+            ("collection.splitter", "splitter", &self.splitter),
+            ("collection.max_tokens", "max-tokens", &self.max_tokens),
+            ("collection.overlap_tokens", "overlap-tokens", &self.overlap_tokens),
+        ]
+    }
 }
 
 /// Which indexes are searched.
@@ -181,6 +208,8 @@ pub(crate) struct Eval {
     /// Language of the dataset: ISO 639-1 code or `auto`
     #[arg(long, value_name = "CODE")]
     pub(crate) language: Option<String>,
+    #[command(flatten)]
+    pub(crate) split: Split,
     #[command(flatten)]
     pub(crate) json: JsonArg,
 }

@@ -105,8 +105,11 @@ fn resolve(cli: &Cli) -> Result<Resolved> {
             flag("collection.language", "language", &args.language);
         }
         Command::Serve(args) => flag("server.bind", "bind", &args.bind),
-        Command::Ingest(args) => flag("collection.language", "language", &args.language),
-        Command::Eval(args) => flag("collection.language", "language", &args.language),
+        Command::Ingest(args::Ingest { language, split, .. })
+        | Command::Eval(args::Eval { language, split, .. }) => {
+            flag("collection.language", "language", language);
+            split.flags().into_iter().for_each(|(path, name, value)| flag(path, name, value));
+        }
         Command::Search(_)
         | Command::Ask(_)
         | Command::Convert(_)

@@ -11,7 +11,7 @@ mod memory;
 pub use memory::{MemoryVectorStore, idf, matches};
 
 use crate::access::{Pass, Principal, Verb};
-use crate::chunk::{Chunk, PageStart};
+use crate::chunk::{Chunk, PageStart, Parent};
 use crate::document::{Document, Format, Layout, PageSize, Places, Position, Rect, Span};
 use crate::error::{ErrorKind, Result};
 use crate::filter::{Field, Filter};
@@ -79,6 +79,8 @@ pub fn chunk(uri: &str, ordinal: u32, text: &str) -> Chunk {
         char_start: start,
         pages: vec![PageStart { page: ordinal + 1, at: 0 }],
         headings: vec!["One".to_owned(), "Zwei – drei".to_owned()],
+        context: if ordinal == 0 { String::new() } else { "Tïtle > One".to_owned() },
+        parent: (ordinal > 0).then_some(Parent { first: 1, last: ordinal }),
         places: places(text),
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use vellum_core::collection::{SplitMethod, SplitterSettings};
 use vellum_core::ids::CollectionName;
 use vellum_rag::collections::Summary;
 
@@ -10,6 +11,39 @@ use vellum_rag::collections::Summary;
 pub struct CollectionList {
     /// Ascending by name.
     pub collections: Vec<CollectionInfo>,
+}
+
+/// How the documents of a collection are cut; see `[collection]` of the settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Splitter {
+    /// Name of the splitter.
+    pub name: String,
+    /// Largest chunk in tokens of the embedder.
+    pub max_tokens: usize,
+    /// Most tokens that are repeated from the previous chunk.
+    pub overlap_tokens: usize,
+    /// Percentile of the differences in meaning above which a chunk begins; null but for `semantic`.
+    pub semantic_percentile: Option<u8>,
+    /// Whether title and headings are embedded and indexed with each chunk.
+    pub context: bool,
+    /// Most tokens of the section around a chunk that answers are drawn from; 0 where that is the chunk alone.
+    pub parent_tokens: usize,
+}
+
+impl From<&SplitterSettings> for Splitter {
+    fn from(settings: &SplitterSettings) -> Self {
+        Self {
+            name: settings.method.name().to_owned(),
+            max_tokens: settings.max_tokens,
+            overlap_tokens: settings.overlap_tokens,
+            semantic_percentile: match settings.method {
+                SplitMethod::Semantic { percentile } => Some(percentile),
+                _ => None,
+            },
+            context: settings.context,
+            parent_tokens: settings.parent_tokens,
+        }
+    }
 }
 
 /// A collection in a list.
@@ -26,6 +60,8 @@ pub struct CollectionInfo {
     pub index_version: String,
     /// Name of the embedder that made the vectors.
     pub embedder: String,
+    /// How its documents are cut.
+    pub splitter: Splitter,
 }
 
 /// A collection with the digest of its content.
@@ -44,6 +80,8 @@ pub struct CollectionShow {
     pub index_version: String,
     /// Name of the embedder that made the vectors.
     pub embedder: String,
+    /// How its documents are cut.
+    pub splitter: Splitter,
     /// Language of the lexical index; null until it is settled, or where it has no analyser.
     pub language: Option<String>,
     /// Creation time, milliseconds since the Unix epoch.
@@ -54,6 +92,7 @@ impl From<Summary> for CollectionInfo {
     fn from(summary: Summary) -> Self {
         Self {
             index_version: summary.collection.settings.digest(),
+            splitter: (&summary.collection.settings.splitter).into(),
             name: summary.collection.name,
             documents: summary.documents,
             chunks: summary.chunks,
@@ -68,6 +107,7 @@ impl CollectionShow {
         let collection = summary.collection;
         Self {
             index_version: collection.settings.digest(),
+            splitter: (&collection.settings.splitter).into(),
             name: collection.name,
             documents: summary.documents,
             chunks: summary.chunks,

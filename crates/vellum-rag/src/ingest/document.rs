@@ -11,11 +11,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vellum_core::chunk::Chunk;
+use vellum_core::collection::SplitterSettings;
 use vellum_core::document::{Document, PAGES_WITHOUT_TEXT};
 use vellum_core::filter::{Field, Filter};
-use vellum_core::ids::{ChunkId, ContentHash, TextHash};
+use vellum_core::ids::{ChunkId, CollectionName, ContentHash, TextHash};
 use vellum_core::ledger::{DocumentState, LedgerRow};
-use vellum_core::ports::{Content, ConvertInput, ObjectMeta, Point, TextKind};
+use vellum_core::ports::{Content, ConvertInput, Embedder, ObjectMeta, Point, TextKind};
 use vellum_core::vector::{Embedding, SparseVector};
 use vellum_core::{Error, ErrorKind, Result, Retry};
 
@@ -389,40 +390,76 @@ async fn withdraw(run: &Run<'_>, row: &LedgerRow, written: &[ChunkId]) -> Result
     run.app.vectors.delete_document(run.pass, row.document, &keep).await
 }
 
+/// Cuts a part of a document; embeds its sentences first where the splitter looks at their meaning.
 async fn split_part(
     run: &Run<'_>,
     part: Document,
-    mut place: Place,
+    place: Place,
     object: &ObjectMeta,
     row: &LedgerRow,
 ) -> Result<(Vec<Chunk>, Place)> {
-    let embedder = run.app.embedder.clone();
-    let splitter = run.collection.settings.splitter.clone();
-    let collection = run.collection.name.clone();
-    let (name, row) = (object.name.clone(), row.clone());
     let unread = || Error::new(ErrorKind::Internal, "a document is split before it is read");
     let content = row.content.clone().ok_or_else(unread)?;
+    let cutter = Arc::new(Cutter {
+        embedder: run.app.embedder.clone(),
+        settings: run.collection.settings.splitter.clone(),
+        collection: run.collection.name.clone(),
+        name: object.name.clone(),
+        row: row.clone(),
+        content,
+        part,
+    });
+    let sentences = {
+        let cutter = cutter.clone();
+        blocking(move || {
+            let n_tokens = |text: &str| cutter.embedder.n_tokens(text);
+            split::sentences(&cutter.part, &cutter.origin(), &cutter.settings, &n_tokens)
+        })
+        .await?
+    };
+    let mut vectors = Vec::with_capacity(sentences.len());
+    for batch in sentences.chunks(BATCH) {
+        vectors.extend(embed(run, batch).await?.0);
+    }
     blocking(move || {
-        let origin = Origin {
-            collection: &collection,
-            uri: &row.uri,
-            name: &name,
-            content: &content,
-            settings: &row.settings,
-            title: row.title.as_deref(),
-        };
-        let n_tokens = |text: &str| embedder.n_tokens(text);
-        let chunks = split::split(&part, &mut place, &origin, &splitter, &n_tokens);
+        let mut place = place;
+        let (origin, settings) = (cutter.origin(), &cutter.settings);
+        let n_tokens = |text: &str| cutter.embedder.n_tokens(text);
+        let chunks = split::split(&cutter.part, &mut place, &origin, settings, &n_tokens, &vectors);
         (chunks, place)
     })
     .await
+}
+
+/// A part of a document with all that cutting it needs, to be taken to other threads.
+struct Cutter {
+    embedder: Arc<dyn Embedder>,
+    settings: SplitterSettings,
+    collection: CollectionName,
+    name: String,
+    row: LedgerRow,
+    content: ContentHash,
+    part: Document,
+}
+
+impl Cutter {
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            collection: &self.collection,
+            uri: &self.row.uri,
+            name: &self.name,
+            content: &self.content,
+            settings: &self.row.settings,
+            title: self.row.title.as_deref(),
+        }
+    }
 }
 
 /// Embeds and writes a batch of chunks; returns the number of texts that were embedded.
 async fn store(run: &Run<'_>, batch: &[Chunk]) -> Result<u64> {
     let analyser = Arc::new(Analyser::new(analyser_language(&run.collection)));
     let avg_len = run.collection.sparse.as_ref().map_or(PROVISIONAL_AVG_LEN, |s| s.avg_len);
-    let texts: Vec<String> = batch.iter().map(|chunk| chunk.text.clone()).collect();
+    let texts: Vec<String> = batch.iter().map(|chunk| chunk.indexed_text().into_owned()).collect();
     let (dense, embedded) = embed(run, &texts).await?;
     let sparse = encode_sparse(analyser, texts, avg_len).await?;
     let points = batch.iter().zip(dense).zip(sparse);

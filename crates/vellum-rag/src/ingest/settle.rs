@@ -75,7 +75,7 @@ async fn mean_terms(run: &Run<'_>, analyser: &Arc<Analyser>) -> Result<f32> {
         let analyser = analyser.clone();
         chunks += page.len() as u64;
         terms += blocking(move || {
-            page.iter().map(|chunk| analyser.terms(&chunk.text).len() as u64).sum::<u64>()
+            page.iter().map(|chunk| analyser.terms(&chunk.indexed_text()).len() as u64).sum::<u64>()
         })
         .await?;
     }
@@ -87,8 +87,9 @@ async fn rewrite(run: &Run<'_>, analyser: &Arc<Analyser>, avg_len: f32) -> Resul
     while let Some(page) = pages.next().await? {
         let analyser = analyser.clone();
         let vectors: Vec<(ChunkId, SparseVector)> = blocking(move || {
-            let encode =
-                |chunk: &Chunk| bm25::document_vector(&analyser.terms(&chunk.text), avg_len);
+            let encode = |chunk: &Chunk| {
+                bm25::document_vector(&analyser.terms(&chunk.indexed_text()), avg_len)
+            };
             page.iter().map(|chunk| (chunk.id, encode(chunk))).collect()
         })
         .await?;

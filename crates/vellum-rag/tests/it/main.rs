@@ -7,4 +7,5 @@ mod copies;
 mod faults;
 mod ingest;
 mod jobs;
+mod split;
 mod world;

@@ -7,6 +7,7 @@ use comfy_table::{Table, presets};
 use std::io::{BufRead, IsTerminal, Write};
 use vellum_core::ids::CollectionName;
 use vellum_core::{Error, ErrorKind, Result};
+use vellum_http::wire::Splitter;
 use vellum_server::config::Config;
 
 pub(crate) async fn collection(config: &Config, args: Collection) -> Result<Outcome> {
@@ -62,11 +63,30 @@ async fn show(session: &Session, name: &CollectionName, json: bool) -> Result<Ou
         ("digest", shown.digest),
         ("index version", shown.index_version),
         ("embedder", shown.embedder),
+        ("splitter", splitter(&shown.splitter)),
         ("language", shown.language.unwrap_or_else(|| "not known yet".to_owned())),
     ] {
         print::line(format_args!("{key:<14} {value}"))?;
     }
     Ok(Outcome::Yes)
+}
+
+/// Tells how documents are cut, in a line.
+fn splitter(cut: &Splitter) -> String {
+    let mut line = format!("{}, {} tokens at most", cut.name, cut.max_tokens);
+    if let Some(percentile) = cut.semantic_percentile {
+        line += &format!(", breaks above percentile {percentile}");
+    }
+    if cut.overlap_tokens > 0 {
+        line += &format!(", overlap of {}", cut.overlap_tokens);
+    }
+    if cut.context {
+        line += ", with title and headings";
+    }
+    if cut.parent_tokens > 0 {
+        line += &format!(", in parents of {}", cut.parent_tokens);
+    }
+    line
 }
 
 /// Asks the person at the terminal; without one, `--yes` is needed.

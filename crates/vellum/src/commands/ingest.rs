@@ -9,7 +9,7 @@ use crate::watch;
 use std::time::Instant;
 use vellum_backends::{absolute, is_remote};
 use vellum_core::ids::CollectionName;
-use vellum_core::{ErrorKind, Result};
+use vellum_core::{Error, ErrorKind, Result};
 use vellum_http::wire::{Counts, IngestReport, Job, JobRequest, JobState};
 use vellum_server::config::Config;
 
@@ -21,6 +21,7 @@ pub(crate) async fn ingest(config: &Config, args: args::Ingest) -> Result<Outcom
     let source = absolute(&args.source).await?;
     let session = session::open(config).await?;
     let name = &args.collection.collection;
+    must_be_cut_so(&session, name, config, &args.split).await?;
     let request = JobRequest { source: source.clone(), prune: args.prune, rejected: false };
     let report = match run(&session, name, &request).await {
         Ok(report) => report,
@@ -47,6 +48,48 @@ pub(crate) async fn ingest(config: &Config, args: args::Ingest) -> Result<Outcom
         }
     }
     Ok(outcome)
+}
+
+/// Fails where flags ask for another cut than documents of the collection will get: they hold for collections that this
+/// process makes.
+async fn must_be_cut_so(
+    session: &Session,
+    name: &CollectionName,
+    config: &Config,
+    asked: &args::Split,
+) -> Result<()> {
+    let flags = asked.flags().into_iter().filter(|(_, _, value)| value.is_some());
+    let flags: Vec<String> = flags.map(|(_, flag, _)| format!("--{flag}")).collect();
+    if flags.is_empty() {
+        return Ok(());
+    }
+    let list = session.collections().await?.collections;
+    let Some(existing) = list.into_iter().find(|collection| collection.name == *name) else {
+        return match session {
+            Session::Local(_) => Ok(()),
+            Session::Remote(_) => {
+                let message = format!("{} cannot reach the server at work", flags.join(", "));
+                Err(Error::new(ErrorKind::Conflict, message).with_hint(
+                    "it makes collections by its own settings (`[collection]`); set them there, or end it first",
+                ))
+            }
+        };
+    };
+    let (cut, wanted) = (&existing.splitter, &config.collection);
+    let differs = asked.splitter.is_some() && cut.name != wanted.splitter
+        || asked.max_tokens.is_some() && cut.max_tokens != wanted.max_tokens
+        || asked.overlap_tokens.is_some() && cut.overlap_tokens != wanted.overlap_tokens;
+    if !differs {
+        return Ok(());
+    }
+    let message = format!(
+        "collection `{name}` is cut by `{}` with {} tokens at most and an overlap of {}",
+        cut.name, cut.max_tokens, cut.overlap_tokens
+    );
+    Err(Error::new(ErrorKind::Conflict, message).with_hint(format!(
+        "leave {} out, or ingest into a new collection with --collection",
+        flags.join(", ")
+    )))
 }
 
 /// Runs one job with a progress bar.

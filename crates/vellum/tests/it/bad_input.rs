@@ -109,3 +109,38 @@ fn wrong_settings_name_their_place() {
     std::fs::write(tool.docs().join("../vellum.toml"), "[ingest]\nconcurency = 3\n").unwrap();
     check(&tool, &["config", "show"], 2, &["unknown setting `ingest.concurency`", "did you mean"]);
 }
+
+#[test]
+fn documents_are_cut_as_the_collection_was_made() {
+    let tool = Tool::with_documents();
+    let wrong: [(&[&str], &[&str]); 4] = [
+        (
+            &["--splitter", "words"],
+            &["flag --splitter: `collection.splitter` must be one of", "`recursive`"],
+        ),
+        (&["--max-tokens", "8"], &["flag --max-tokens", "must be at least 16"]),
+        (
+            &["--max-tokens", "300"],
+            &["`collection.max_tokens` is 300", "reads 256 tokens", "hint:"],
+        ),
+        (&["--overlap-tokens", "200"], &["flag --overlap-tokens", "at most 128, half of"]),
+    ];
+    for (flags, expect) in wrong {
+        check(&tool, &[&["ingest", "docs"], flags].concat(), 2, expect);
+    }
+    check(&tool, &["ingest", "docs", "--splitter", "recursive", "--max-tokens", "64"], 0, &[]);
+    let shown = tool.json(&["collection", "show", "--json"]);
+    assert_eq!(
+        (shown["splitter"]["name"].as_str(), shown["splitter"]["max_tokens"].as_u64()),
+        (Some("recursive"), Some(64))
+    );
+    // What a collection has been is not changed in silence.
+    check(
+        &tool,
+        &["ingest", "docs", "--splitter", "fixed"],
+        2,
+        &["collection `default` is cut by `recursive` with 64 tokens", "leave --splitter out"],
+    );
+    check(&tool, &["ingest", "docs", "--splitter", "recursive"], 0, &[]);
+    check(&tool, &["ingest", "docs"], 0, &[]);
+}

@@ -16,7 +16,7 @@ pub fn sample_collection(name: &str) -> Collection {
         name: name.parse().expect("tests use valid names"),
         settings: IndexSettings {
             converter: "plain-1".into(),
-            splitter: SplitterSettings { max_tokens: 256, overlap_tokens: 32 },
+            splitter: SplitterSettings::new(256, 32),
             embedder: "hash".into(),
             embedder_digest: "hash-64-256".into(),
             dim: 64,
