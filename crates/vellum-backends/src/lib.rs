@@ -1,9 +1,11 @@
-//! Adapters of the ports to stores outside the process: SQLite metadata, folders of files, buckets, web sites.
+//! Adapters of the ports to what is outside the process: SQLite metadata, folders of files, buckets, web sites, models behind
+//! HTTP.
 //!
 //! - [`SqliteMetastore`] keeps collections, ledger and jobs in one file.
 //! - [`FolderStore`] lists and reads local folders; it never writes to them.
 //! - [`S3Store`] lists and reads buckets, [`WebStore`] pages of web sites; [`Sources`] is all of them by the scheme of
 //!   a uri.
+//! - [`TeiReranker`] asks a text-embeddings-inference server for scores.
 //!
 //! Each adapter runs the conformance suite of its port. Adapters do not know each other, and nothing
 //! here decides what the product does: order and limits are the caller's. What goes over the network does so under one
@@ -19,6 +21,7 @@ mod sources;
 mod spool;
 mod sqlite;
 mod stamp;
+mod tei;
 mod web;
 
 pub use client::Client;
@@ -26,6 +29,7 @@ pub use folder::{FolderStore, local_path};
 pub use s3::{S3Environment, S3Settings, S3Store};
 pub use sources::{Sources, absolute, is_remote};
 pub use sqlite::{SqliteEmbeddingCache, SqliteMetastore};
+pub use tei::TeiReranker;
 pub use web::WebStore;
 
 use size::too_large;

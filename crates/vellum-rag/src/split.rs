@@ -14,6 +14,7 @@ use vellum_core::chunk::{Chunk, PageStart};
 use vellum_core::collection::SplitterSettings;
 use vellum_core::document::{Document, PART_SEPARATOR, Places, SectionKind, Span};
 use vellum_core::ids::{ChunkId, CollectionName, ContentHash, DocumentId};
+use vellum_core::metadata::Metadata;
 
 /// Tokens that an embedder adds around every text; what `n_tokens("")` counts.
 const SPECIAL_TOKENS: usize = 2;
@@ -43,6 +44,12 @@ pub struct Origin<'a> {
     pub settings: &'a str,
     /// Title of the whole document.
     pub title: Option<&'a str>,
+    /// Language of the whole document, ISO 639-1.
+    pub language: Option<&'a str>,
+    /// Size of its source object in bytes.
+    pub bytes: u64,
+    /// What it says about itself.
+    pub metadata: &'a Metadata,
 }
 
 /// Returns the chunks of a part of a document, in order; empty when it has no visible text.
@@ -70,6 +77,9 @@ pub fn split(
             source: origin.name.to_owned(),
             title: origin.title.map(str::to_owned),
             format: document.format,
+            language: origin.language.map(str::to_owned),
+            bytes: origin.bytes,
+            metadata: origin.metadata.clone(),
             ordinal,
             text: document.text[span.start..span.end].to_owned(),
             span: Span { start: place.bytes + span.start, end: place.bytes + span.end },
@@ -327,6 +337,9 @@ mod tests {
             content: &content,
             settings: "s",
             title: Some("T"),
+            language: Some("en"),
+            bytes: 14,
+            metadata: &Metadata::default(),
         };
         let split = |place: &mut Place, max_tokens| {
             let settings = SplitterSettings { max_tokens, overlap_tokens: 0 };

@@ -11,4 +11,5 @@ mod s3;
 mod servers;
 mod site;
 mod sqlite;
+mod tei;
 mod web;

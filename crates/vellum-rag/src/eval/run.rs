@@ -103,8 +103,7 @@ pub async fn rank(
     let answerable = dataset.queries.iter().filter(|query| !query.judgements.is_empty());
     futures::stream::iter(answerable)
         .map(|query| async move {
-            let request =
-                SearchRequest { query: query.text.clone(), top_k: CHUNK_DEPTH, mode, filter: None };
+            let request = SearchRequest::new(&query.text, CHUNK_DEPTH, mode);
             let found = search::search(app, pass, &request, WithVectors::No).await?;
             let mut documents: Vec<(String, f32)> = Vec::new();
             for hit in found.hits {

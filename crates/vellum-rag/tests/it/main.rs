@@ -7,4 +7,6 @@ mod copies;
 mod faults;
 mod ingest;
 mod jobs;
+mod languages;
+mod options;
 mod world;

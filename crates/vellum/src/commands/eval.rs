@@ -19,7 +19,7 @@ use vellum_rag::eval::dataset::{self, Dataset, Files};
 use vellum_rag::eval::run::{self, AnswerScores, Scores};
 use vellum_rag::eval::source::{DatasetConverter, DatasetObjects};
 use vellum_rag::search::Mode;
-use vellum_server::compose::{Parts, assemble};
+use vellum_server::compose::{Parts, assemble, reranker};
 use vellum_server::config::Config;
 
 /// Passages that answers are drawn from, as `vellum ask` does by default.
@@ -69,6 +69,7 @@ pub(crate) async fn eval(config: &Config, args: args::Eval) -> Result<Outcome> {
         embedder: (local().embedder)(config).await?,
         converter: Arc::new(DatasetConverter),
         embeddings: None,
+        reranker: reranker(config, &local())?,
     };
     let app = assemble(config, &local(), temp.path(), parts).await?;
     let name: CollectionName = "eval".parse()?;

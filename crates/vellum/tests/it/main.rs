@@ -7,5 +7,6 @@ mod console;
 mod flow;
 mod kill;
 mod pages;
+mod retrieval;
 mod server;
 mod tool;
