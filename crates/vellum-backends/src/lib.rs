@@ -1,9 +1,11 @@
-//! Adapters of the ports to stores outside the process: SQLite metadata, folders of files, buckets, web sites.
+//! Adapters of the ports to what is outside the process: SQLite metadata, folders of files, buckets, web sites, models behind
+//! HTTP.
 //!
 //! - [`SqliteMetastore`] keeps collections, ledger and jobs in one file.
 //! - [`FolderStore`] lists and reads local folders; it never writes to them.
 //! - [`BucketStore`] lists and reads buckets (S3, Google Cloud Storage, Azure Blob Storage), [`WebStore`] pages of web sites; [`Sources`] is all of them by the scheme of
 //!   a uri.
+//! - [`TeiReranker`] asks a text-embeddings-inference server for scores.
 //!
 //! Each adapter runs the conformance suite of its port. Adapters do not know each other, and nothing
 //! here decides what the product does: order and limits are the caller's. What goes over the network does so under one
@@ -23,6 +25,7 @@ mod sources;
 mod spool;
 mod sqlite;
 mod stamp;
+mod tei;
 mod web;
 
 pub use azure::AzureSettings;
@@ -34,6 +37,7 @@ pub use gcs::GcsSettings;
 pub use s3::S3Settings;
 pub use sources::{Sources, absolute, is_remote};
 pub use sqlite::{SqliteEmbeddingCache, SqliteMetastore};
+pub use tei::TeiReranker;
 pub use web::WebStore;
 
 use size::too_large;

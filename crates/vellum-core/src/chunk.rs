@@ -2,6 +2,7 @@
 
 use crate::document::{Format, PageBox, Places, Span};
 use crate::ids::{ChunkId, DocumentId};
+use crate::metadata::Metadata;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -40,6 +41,15 @@ pub struct Chunk {
     pub title: Option<String>,
     /// The document's format.
     pub format: Format,
+    /// Language that the document was found to be in, ISO 639-1; `None` where that is not clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Size of the source object in bytes; 0 in chunks that were stored before it was known.
+    #[serde(default)]
+    pub bytes: u64,
+    /// What the document says about itself.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
     /// Position among the document's chunks, from 0.
     pub ordinal: u32,
     /// The text.

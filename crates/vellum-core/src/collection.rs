@@ -1,5 +1,6 @@
 //! Collections and the immutable settings under which their chunks were made.
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::CollectionName;
 use serde::{Deserialize, Serialize};
 
@@ -98,8 +99,11 @@ pub type Language = Option<String>;
 /// How BM25 vectors are made. Both values are settled at the end of a collection's first job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SparseSettings {
-    /// Analyser language; fixed by the user or detected from the documents.
+    /// Analyser language of most chunks; fixed by the user or detected from the documents.
     pub language: Language,
+    /// Other languages of the collection: documents in one of them are analysed by their own.
+    #[serde(default)]
+    pub others: Vec<String>,
     /// Mean number of terms of a chunk, > 0; BM25's document-length normalisation.
     pub avg_len: f32,
     /// Number of chunks when the values were settled; far more or fewer later settle them anew.
@@ -129,6 +133,105 @@ impl IndexSettings {
     }
 }
 
+/// How ranked lists are fused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fusion {
+    /// Weighted mean of scores, each as a share of what its list can reach.
+    #[default]
+    Score,
+    /// Weighted reciprocal ranks.
+    Rank,
+}
+
+/// What a collection, or a request, sets of retrieval; what is absent is as the settings say.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tuning {
+    /// How the legs are fused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fusion: Option<Fusion>,
+    /// Weight of the dense leg in fusion, >= 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dense_weight: Option<f32>,
+    /// Weight of the sparse leg in fusion, >= 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sparse_weight: Option<f32>,
+    /// Results asked of each leg, 1 to 10,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leg_limit: Option<usize>,
+    /// Trade of relevance (1) against diversity (0) where results are diversified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mmr_lambda: Option<f32>,
+    /// Candidates that the reranker reads, 0 to 1,000; 0 leaves it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rerank_depth: Option<usize>,
+}
+
+impl Tuning {
+    /// Returns these values, and those of `base` where there is none.
+    #[must_use]
+    pub fn over(&self, base: &Self) -> Self {
+        Self {
+            fusion: self.fusion.or(base.fusion),
+            dense_weight: self.dense_weight.or(base.dense_weight),
+            sparse_weight: self.sparse_weight.or(base.sparse_weight),
+            leg_limit: self.leg_limit.or(base.leg_limit),
+            mmr_lambda: self.mmr_lambda.or(base.mmr_lambda),
+            rerank_depth: self.rerank_depth.or(base.rerank_depth),
+        }
+    }
+
+    /// Removes the value called `name`.
+    ///
+    /// # Errors
+    /// `Invalid` when there is no such value.
+    pub fn clear(&mut self, name: &str) -> Result<()> {
+        match name {
+            "fusion" => self.fusion = None,
+            "dense_weight" => self.dense_weight = None,
+            "sparse_weight" => self.sparse_weight = None,
+            "leg_limit" => self.leg_limit = None,
+            "mmr_lambda" => self.mmr_lambda = None,
+            "rerank_depth" => self.rerank_depth = None,
+            _ => {
+                let message = format!("a collection has no setting `{name}`");
+                return Err(Error::new(ErrorKind::Invalid, message).with_hint(
+                    "there are fusion, dense_weight, sparse_weight, leg_limit, mmr_lambda and rerank_depth",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails unless every value lies in its range.
+    ///
+    /// # Errors
+    /// `Invalid` naming the value.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |name: &str, range: &str| {
+            Err(Error::new(ErrorKind::Invalid, format!("`{name}` is not {range}")))
+        };
+        for (name, weight) in
+            [("dense_weight", self.dense_weight), ("sparse_weight", self.sparse_weight)]
+        {
+            if weight.is_some_and(|weight| !weight.is_finite() || weight < 0.0) {
+                return wrong(name, "a number from 0 up");
+            }
+        }
+        if self.leg_limit.is_some_and(|limit| !(1..=10_000).contains(&limit)) {
+            return wrong("leg_limit", "in 1 to 10000");
+        }
+        if self.mmr_lambda.is_some_and(|lambda| !(0.0..=1.0).contains(&lambda)) {
+            return wrong("mmr_lambda", "in 0 to 1");
+        }
+        if self.rerank_depth.is_some_and(|depth| depth > 1_000) {
+            return wrong("rerank_depth", "in 0 to 1000");
+        }
+        Ok(())
+    }
+}
+
 /// A named corpus with its live index version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Collection {
@@ -140,6 +243,8 @@ pub struct Collection {
     pub language: Option<String>,
     /// BM25 settings under which all stored sparse vectors were made; `None` before the first job ended.
     pub sparse: Option<SparseSettings>,
+    /// How it is searched, where that differs from the settings.
+    pub tuning: Tuning,
     /// Creation time, milliseconds since the Unix epoch.
     pub created_ms: i64,
 }

@@ -17,6 +17,7 @@ pub mod filter;
 pub mod ids;
 pub mod job;
 pub mod ledger;
+pub mod metadata;
 pub mod ports;
 #[cfg(feature = "testing")]
 pub mod testing;

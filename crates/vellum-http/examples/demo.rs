@@ -87,6 +87,7 @@ async fn main() -> Result<()> {
         embedder: Arc::new(HashEmbedder::default()),
         vectors: Arc::new(MemoryVectorStore::default()),
         metastore: Arc::new(MemoryMetastore::default()),
+        reranker: None,
         embeddings: None,
         worker: "demo".to_owned(),
         clock: Arc::new(SystemClock(Instant::now())),

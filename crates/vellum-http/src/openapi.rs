@@ -24,6 +24,7 @@ use utoipa::openapi::Server as Base;
         api::ask::ask,
         api::collections::list,
         api::collections::show,
+        api::collections::change,
         api::collections::remove,
         api::documents::list,
         api::documents::show,

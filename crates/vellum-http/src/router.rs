@@ -12,7 +12,7 @@ use axum::Router;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, patch, post};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -28,6 +28,7 @@ fn table() -> Vec<Route> {
         post_route("/api/v1/ask", post(ask::ask)),
         get_route("/api/v1/collections", get(collections::list)),
         get_route("/api/v1/collections/{name}", get(collections::show)),
+        (Method::PATCH, "/api/v1/collections/{name}", patch(collections::change)),
         (Method::DELETE, "/api/v1/collections/{name}", delete(collections::remove)),
         get_route("/api/v1/collections/{name}/documents", get(documents::list)),
         post_route("/api/v1/collections/{name}/jobs", post(jobs::start)),

@@ -11,18 +11,23 @@ mod ask;
 mod collection;
 mod document;
 mod event;
+mod filter;
 mod job;
 mod search;
 
 pub use ask::{AskRequest, AskResponse, Citation, Delta};
-pub use collection::{CollectionInfo, CollectionList, CollectionShow, Splitter};
+pub use collection::{
+    CollectionChange, CollectionInfo, CollectionList, CollectionShow, Fusion, Splitter, Tuning,
+};
 pub use document::{Document, DocumentList, DocumentState, PageBox, PageBoxes, display_name};
 pub use event::{EventsAccepted, touched};
+pub use filter::{Filter, FilterEnd, FilterExists, FilterField, FilterIn, FilterRange};
 pub use job::{Counts, IngestReport, Job, JobList, JobRequest, JobState, Progress, Refusal};
-pub use search::{Filter, FilterField, FilterIn, Hit, Mode, Scores, SearchRequest, SearchResponse};
+pub use search::{Candidate, Hit, Mode, Scores, SearchRequest, SearchResponse, Stage, Trace};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use utoipa::ToSchema;
 use vellum_core::ids::CollectionName;
 use vellum_rag::search::Timings;
@@ -32,14 +37,18 @@ pub type TimingsMs = BTreeMap<String, f64>;
 
 /// Returns the times by stage and their sum, in milliseconds with three decimals.
 pub fn timings_ms(timings: &Timings) -> TimingsMs {
-    let ms = |seconds: f64| (seconds * 1e6).round() / 1e3;
-    let total = timings.iter().map(|(_, time)| time.as_secs_f64()).sum();
+    let total = timings.iter().map(|(_, time)| *time).sum();
     let mut by_stage = TimingsMs::new();
     for (stage, time) in timings {
-        *by_stage.entry((*stage).to_owned()).or_default() += ms(time.as_secs_f64());
+        *by_stage.entry((*stage).to_owned()).or_default() += milliseconds(*time);
     }
-    by_stage.insert("total".to_owned(), ms(total));
+    by_stage.insert("total".to_owned(), milliseconds(total));
     by_stage
+}
+
+/// Returns milliseconds with three decimals.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// What `GET /` answers to a client that asks for JSON.
@@ -84,7 +93,6 @@ fn default_collection() -> CollectionName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn timings_add_up_by_stage() {

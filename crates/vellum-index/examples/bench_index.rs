@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Instant;
 use vellum_core::access::{Pass, Verb};
 use vellum_core::ids::ChunkId;
-use vellum_core::ports::{Leg, LegVector, Point, StoreSpec, VectorStore};
+use vellum_core::ports::{Leg, LegVector, Point, Precision, StoreSpec, VectorStore};
 use vellum_core::testing::vector_store::{chunk, pass, point};
 use vellum_core::vector::{Embedding, SparseVector};
 use vellum_index::EdgeStore;
@@ -83,7 +83,8 @@ fn memory() -> Value {
 async fn latencies(store: &EdgeStore, reader: &Pass, vector: impl Fn(u64) -> LegVector) -> Value {
     let mut all = Vec::new();
     for query in 0..N_QUERIES {
-        let leg = Leg { vector: vector(query), filter: None, limit: 100 };
+        let leg =
+            Leg { vector: vector(query), filter: None, limit: 100, precision: Precision::Usual };
         let start = Instant::now();
         store.search(reader, &leg).await.unwrap();
         all.push(start.elapsed().as_secs_f64() * 1e3);
@@ -110,7 +111,12 @@ async fn recall(store: &EdgeStore, reader: &Pass, n: u64) -> f64 {
         let mut exact: Vec<(f32, ChunkId)> =
             all.iter().map(|(id, vector)| (query.cosine(vector), *id)).collect();
         exact.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let leg = Leg { vector: LegVector::Dense(query), filter: None, limit: 10 };
+        let leg = Leg {
+            vector: LegVector::Dense(query),
+            filter: None,
+            limit: 10,
+            precision: Precision::Usual,
+        };
         let hits = store.search(reader, &leg).await.unwrap();
         found += exact[..10].iter().filter(|(_, id)| hits.iter().any(|hit| hit.id == *id)).count();
     }

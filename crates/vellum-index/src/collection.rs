@@ -35,7 +35,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use vellum_core::chunk::Chunk;
 use vellum_core::filter::Filter;
 use vellum_core::ids::{ChunkId, CollectionName, DocumentId};
-use vellum_core::ports::{Leg, LegVector, Point, ScoredId, StoreSpec, StoredChunk, WithVectors};
+use vellum_core::ports::{
+    Leg, LegVector, Point, Precision, ScoredId, StoreSpec, StoredChunk, WithVectors,
+};
 use vellum_core::vector::SparseVector;
 use vellum_core::{Error, ErrorKind, Result};
 
@@ -182,6 +184,7 @@ impl Collection {
                 params: Some(SearchParams {
                     hnsw_ef: Some(beam),
                     exact,
+                    quantization: convert::through(self.settings.quantization),
                     ..SearchParams::default()
                 }),
                 limit: leg.limit,
@@ -190,7 +193,9 @@ impl Collection {
                 with_vector: None,
                 score_threshold: None,
             };
-            if shard.info().points_count < self.settings.index_from_chunks {
+            if leg.precision == Precision::Exact
+                || shard.info().points_count < self.settings.index_from_chunks
+            {
                 return shard.search(request(true));
             }
             // A walk through a graph ends where deletions or the filter cut it: what is beyond would

@@ -29,5 +29,5 @@ mod settings;
 mod shard;
 mod store;
 
-pub use settings::EdgeSettings;
+pub use settings::{EdgeSettings, Quantization};
 pub use store::EdgeStore;

@@ -1,5 +1,18 @@
 //! Sizes and thresholds of the embedded store, with the reasons for their defaults.
 
+/// Smaller copies of the vectors, which `optimize` makes beside a graph. Candidates found by them are scored again with the
+/// vectors themselves, so scores are exact and only recall suffers. ARCHITECTURE.md has what each costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Quantization {
+    /// None.
+    #[default]
+    None,
+    /// A byte for each dimension; twice the wanted candidates are scored again.
+    Scalar,
+    /// A bit for each dimension; four times the wanted candidates are scored again.
+    Binary,
+}
+
 /// Sizes and thresholds of the embedded store. Changing them needs no re-ingest: they are applied
 /// when a collection is opened, and indexes follow at the next `optimize`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +31,8 @@ pub struct EdgeSettings {
     pub graph_build_beam: usize,
     /// Candidates kept while searching the graph (HNSW `ef`), at least; twice the limit if larger.
     pub graph_search_beam: usize,
+    /// Whether graphs are searched through smaller copies of the vectors.
+    pub quantization: Quantization,
     /// Threads that build indexes; 0 leaves the choice to the engine.
     pub index_threads: usize,
     /// Capacity of one file of the engine's log in bytes. Each collection reserves one such file.
@@ -37,6 +52,7 @@ impl Default for EdgeSettings {
             graph_edges: 32,
             graph_build_beam: 256,
             graph_search_beam: 256,
+            quantization: Quantization::None,
             index_threads: 0,
             log_file_bytes: 2 << 20,
             log_bytes: 16 << 20,

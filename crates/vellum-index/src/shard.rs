@@ -15,7 +15,7 @@
 use crate::convert::{DENSE, INDEXED, SPARSE, key, schema};
 use crate::error::{corrupt, from_engine, guarded};
 use crate::settings::EdgeSettings;
-use crate::{disk, inventory, repair};
+use crate::{convert, disk, inventory, repair};
 use qdrant_edge::{
     CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard, EdgeSparseVectorParams,
     EdgeVectorParams, FieldIndexOperations, HnswIndexConfig, Modifier, UpdateOperation, WalOptions,
@@ -40,7 +40,7 @@ pub(crate) fn create(dir: &Path, spec: StoreSpec, settings: &EdgeSettings) -> Re
         EdgeShard::new(&staged, config(spec.dim, settings)).map_err(engine)
     })?;
     let filled = guarded(&operation, || {
-        for field in INDEXED {
+        for field in &INDEXED {
             let index = CreateIndex { field_name: key(field), field_schema: Some(schema(field)) };
             let create = FieldIndexOperations::CreateIndex(index);
             shard.update(UpdateOperation::FieldIndexOperation(create)).map_err(engine)?;
@@ -138,7 +138,7 @@ fn config(dim: usize, settings: &EdgeSettings) -> EdgeConfig {
         on_disk: Some(true),
         multivector_config: None,
         datatype: None,
-        quantization_config: None,
+        quantization_config: convert::quantization(settings.quantization),
         hnsw_config: None,
     };
     let sparse = EdgeSparseVectorParams {

@@ -57,9 +57,9 @@ pub(crate) struct Graph {
 }
 
 /// The tokens of one text, cut to the limit.
-struct Tokens {
-    ids: Vec<i32>,
-    types: Vec<i32>,
+pub(crate) struct Tokens {
+    pub(crate) ids: Vec<i32>,
+    pub(crate) types: Vec<i32>,
 }
 
 pub(crate) struct Encoder {
@@ -171,7 +171,11 @@ impl Graph {
     }
 
     /// Returns the values of the output and its number of rows: one per token, or 1 if pooled.
-    fn run(&self, thread: &Arc<ThreadPool>, tokens: &Tokens) -> Result<(Vec<f32>, usize)> {
+    pub(crate) fn run(
+        &self,
+        thread: &Arc<ThreadPool>,
+        tokens: &Tokens,
+    ) -> Result<(Vec<f32>, usize)> {
         let n = tokens.ids.len();
         let inputs = self.inputs.iter().map(|(node, input)| {
             let values = match input {

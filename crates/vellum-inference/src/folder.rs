@@ -96,20 +96,16 @@ impl Folder {
     /// Returns the encoder.
     pub(crate) fn load(&self) -> Result<Encoder> {
         self.check_modules()?;
-        let name = self.dir.file_name().unwrap_or(self.dir.as_os_str());
         let info = EmbedderInfo {
-            name: name.to_string_lossy().into_owned(),
+            name: self.name(),
             digest: self.digest()?,
             dim: 0,
             max_tokens: self.max_tokens()?,
             languages: self.languages(),
         };
-        let path = self.dir.join(TOKENIZER);
-        let bytes =
-            fs::read(&path).map_err(|e| Error::io(format!("read `{}`", path.display()), e))?;
         Encoder::new(Parts {
             engine: self.engine()?,
-            tokenizer: read_tokenizer(&bytes).map_err(|e| e.context(path.display()))?,
+            tokenizer: self.tokenizer()?,
             pooling: self.pooling()?,
             prompts: self.prompts()?,
             info,
@@ -128,13 +124,32 @@ impl Folder {
                 return Ok(Engine::Minilm(Box::new(minilm)));
             }
         }
+        Ok(Engine::Graph(Box::new(self.graph()?)))
+    }
+
+    /// Returns the graph, for the general runtime.
+    pub(crate) fn graph(&self) -> Result<Graph> {
+        let path = self.dir.join(self.graph);
         let model =
             ModelOptions::with_all_ops().prepack_weights(true).load_file(&path).map_err(|e| {
                 Error::new(ErrorKind::Corrupt, format!("read the model `{}`", path.display()))
                     .with_hint("export it to ONNX again; int8, f16 and f32 weights are read")
                     .with_source(e)
             })?;
-        Ok(Engine::Graph(Box::new(Graph::new(model)?)))
+        Graph::new(model)
+    }
+
+    /// Returns the tokenizer as it is stored.
+    pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
+        let path = self.dir.join(TOKENIZER);
+        let bytes =
+            fs::read(&path).map_err(|e| Error::io(format!("read `{}`", path.display()), e))?;
+        read_tokenizer(&bytes).map_err(|e| e.context(path.display()))
+    }
+
+    /// Returns the human name.
+    pub(crate) fn name(&self) -> String {
+        self.dir.file_name().unwrap_or(self.dir.as_os_str()).to_string_lossy().into_owned()
     }
 
     /// Returns the files beside the graph that hold its weights: `model.onnx_data`, `model.onnx.data`.
@@ -192,7 +207,7 @@ impl Folder {
         }
     }
 
-    fn max_tokens(&self) -> Result<usize> {
+    pub(crate) fn max_tokens(&self) -> Result<usize> {
         #[derive(Deserialize, Default)]
         struct Limit {
             max_seq_length: Option<usize>,

@@ -1,4 +1,4 @@
-//! Models in process: text embeddings on `rten`, a pure-Rust ONNX runtime.
+//! Models in process: text embeddings and reranking on `rten`, a pure-Rust ONNX runtime.
 //!
 //! ```text
 //! embed(texts, kind) -> lane (queries | passages, both bounded) -> n workers, one per core
@@ -15,6 +15,8 @@
 //! Where a model comes from: [`LocalEmbedder::bundled`] is compiled in, [`LocalEmbedder::from_dir`]
 //! reads a folder in sentence-transformers layout, and [`hub::download`] makes such a folder.
 //!
+//! [`LocalReranker`] reads a cross-encoder from such a folder and scores question and passage together.
+//!
 //! This is the only crate that links an ML runtime or a tokenizer, and a slim server goes without it.
 //! Nothing here retries, caches vectors or knows about documents.
 
@@ -25,7 +27,9 @@ mod folder;
 pub mod hub;
 mod lanes;
 mod minilm;
+mod reranker;
 mod simd;
 mod weights;
 
 pub use embedder::{LocalEmbedder, Options};
+pub use reranker::LocalReranker;

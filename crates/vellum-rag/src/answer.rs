@@ -6,9 +6,8 @@
 use crate::app::App;
 use crate::bm25::Analyser;
 use crate::extract::{self, Choice};
-use crate::mmr;
 use crate::parents;
-use crate::search::{self, Hit, Mode, SearchRequest, Stopwatch, Timings};
+use crate::search::{self, Hit, Mode, SearchRequest, SearchResponse, Stopwatch, Timings};
 use tokio::sync::mpsc;
 use vellum_core::access::Pass;
 use vellum_core::document::{Format, PageBox};
@@ -18,8 +17,6 @@ use vellum_core::ports::{TextKind, WithVectors};
 use vellum_core::vector::Embedding;
 use vellum_core::{Error, ErrorKind, Result};
 
-/// Passages that are considered for each one that is used, so that diversification has a choice.
-const POOL_FACTOR: usize = 3;
 /// What a refusal says.
 const REFUSAL: &str = "The documents do not answer this question.";
 
@@ -80,6 +77,8 @@ pub struct Answer {
     pub citations: Vec<Citation>,
     /// Time spent by stage.
     pub timings: Timings,
+    /// What did not work as it should, so that less was done; for people.
+    pub notes: Vec<String>,
 }
 
 /// A part of an answer, as it becomes known.
@@ -101,14 +100,15 @@ pub async fn ask(
     request: &AskRequest,
     events: Option<&mpsc::Sender<AskEvent>>,
 ) -> Result<Answer> {
-    let (hits, question, mut timings) = retrieve(app, pass, request).await?;
+    let SearchResponse { hits, query_vector: question, mut timings, notes, .. } =
+        retrieve(app, pass, request).await?;
     let mut watch = Stopwatch::start(app);
     let choices = choose_sentences(app, pass, request, &hits, question.as_ref()).await?;
     let citations = cite(&hits, &choices);
     verify(&hits, &choices, &citations)?;
     watch.lap("generate");
     timings.append(&mut watch.laps);
-    let answer = compose_answer(&hits, &choices, citations, timings);
+    let answer = Answer { notes, ..compose_answer(&hits, &choices, citations, timings) };
     if let Some(events) = events {
         stream(&answer, events).await?;
     }
@@ -116,39 +116,22 @@ pub async fn ask(
 }
 
 /// Returns diverse passages, best first, each within its parent, with the question's vector.
-async fn retrieve(
-    app: &App,
-    pass: &Pass,
-    request: &AskRequest,
-) -> Result<(Vec<Hit>, Option<Embedding>, Timings)> {
-    let wanted = request.top_k.max(1);
+///
+/// # Errors
+/// `Unavailable` when the embedder does not answer: sentences are chosen by their vectors.
+async fn retrieve(app: &App, pass: &Pass, request: &AskRequest) -> Result<SearchResponse> {
     let search = SearchRequest {
-        query: request.question.clone(),
-        top_k: (wanted * POOL_FACTOR).min(search::MAX_TOP_K),
-        mode: Mode::Hybrid,
         filter: request.filter.clone(),
+        diversify: true,
+        ..SearchRequest::new(&request.question, request.top_k.max(1), Mode::Hybrid)
     };
     let found = search::search(app, pass, &search, WithVectors::Yes).await?;
-    let hits = diversify(found.hits, app.settings.retrieval.mmr_lambda, wanted);
-    let hits = parents::expand(app, pass, hits).await?;
-    Ok((hits, found.query_vector, found.timings))
-}
-
-/// Orders hits by marginal relevance and keeps the best; relevance is the fused score, scaled to 0..1.
-fn diversify(mut hits: Vec<Hit>, lambda: f32, wanted: usize) -> Vec<Hit> {
-    let best = hits.first().map_or(1.0, |hit| hit.score).max(f32::MIN_POSITIVE);
-    let candidates: Option<Vec<(f32, &Embedding)>> =
-        hits.iter().map(|hit| Some((hit.score / best, hit.dense.as_ref()?))).collect();
-    let Some(candidates) = candidates else {
-        hits.truncate(wanted);
-        return hits;
-    };
-    let order = mmr::select(&candidates, lambda, wanted);
-    order
-        .into_iter()
-        .enumerate()
-        .map(|(index, at)| Hit { rank: index + 1, ..hits[at].clone() })
-        .collect()
+    if found.query_vector.is_none() {
+        return Err(Error::new(ErrorKind::Unavailable, found.notes.join("; "))
+            .with_hint("search goes on by words; answers need the embedder"));
+    }
+    let hits = parents::expand(app, pass, found.hits).await?;
+    Ok(SearchResponse { hits, ..found })
 }
 
 async fn choose_sentences(
@@ -229,7 +212,8 @@ fn compose_answer(
     } else {
         choices.iter().zip(&citations).map(sentence).collect::<Vec<_>>().join("\n")
     };
-    Answer { text, refused, generator: "extractive", citations, timings }
+    let notes = Vec::new();
+    Answer { text, refused, generator: "extractive", citations, timings, notes }
 }
 
 /// Sends the answer line by line, each with the citation it ends with.

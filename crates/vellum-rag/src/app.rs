@@ -6,9 +6,9 @@ use crate::pictures::Pictures;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
-use vellum_core::collection::{IndexSettings, SplitterSettings};
+use vellum_core::collection::{IndexSettings, SplitterSettings, Tuning};
 use vellum_core::ports::{
-    Clock, Converter, Embedder, EmbeddingCache, Metastore, ObjectStore, VectorStore,
+    Clock, Converter, Embedder, EmbeddingCache, Metastore, ObjectStore, Reranker, VectorStore,
 };
 
 /// The ports and the settings. Cheap to share as `Arc<App>`; constructed only by `compose`.
@@ -21,6 +21,8 @@ pub struct App {
     pub embedder: Arc<dyn Embedder>,
     /// Vectors of texts that were embedded before; `None` embeds everything anew.
     pub embeddings: Option<Arc<dyn EmbeddingCache>>,
+    /// Question and passages to scores; `None` leaves the order to fusion.
+    pub reranker: Option<Arc<dyn Reranker>>,
     /// Chunks and vectors.
     pub vectors: Arc<dyn VectorStore>,
     /// Collections, ledger, jobs.
@@ -65,8 +67,8 @@ pub struct IngestSettings {
     pub patience: Duration,
 }
 
-/// How legs are searched and fused.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// How legs are searched and fused, where neither the collection nor the request says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RetrievalSettings {
     /// Results asked of each leg, >= 1.
     pub leg_limit: usize,
@@ -78,6 +80,23 @@ pub struct RetrievalSettings {
     pub sparse_weight: f32,
     /// Trade of relevance (1) against diversity (0) when choosing passages for an answer.
     pub mmr_lambda: f32,
+    /// Candidates that the reranker reads; 0 leaves it out.
+    pub rerank_depth: usize,
+}
+
+impl RetrievalSettings {
+    /// Returns these settings with those of `tuning` that are there.
+    #[must_use]
+    pub fn with(self, tuning: &Tuning) -> Self {
+        Self {
+            leg_limit: tuning.leg_limit.unwrap_or(self.leg_limit),
+            fusion: tuning.fusion.unwrap_or(self.fusion),
+            dense_weight: tuning.dense_weight.unwrap_or(self.dense_weight),
+            sparse_weight: tuning.sparse_weight.unwrap_or(self.sparse_weight),
+            mmr_lambda: tuning.mmr_lambda.unwrap_or(self.mmr_lambda),
+            rerank_depth: tuning.rerank_depth.unwrap_or(self.rerank_depth),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -98,6 +117,7 @@ impl Default for Settings {
                 dense_weight: 0.7,
                 sparse_weight: 0.3,
                 mmr_lambda: 0.8,
+                rerank_depth: 50,
             },
         }
     }
@@ -110,6 +130,7 @@ impl App {
             objects: self.objects.clone(),
             converter: self.converter.clone(),
             embedder: self.embedder.clone(),
+            reranker: self.reranker.clone(),
             embeddings: self.embeddings.clone(),
             vectors: self.vectors.clone(),
             metastore: self.metastore.clone(),

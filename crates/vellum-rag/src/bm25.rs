@@ -59,6 +59,8 @@ pub fn analyser_codes() -> impl Iterator<Item = &'static str> {
 pub struct Analyser {
     stemmer: Option<Stemmer>,
     stop_words: HashSet<String>,
+    /// What terms begin with.
+    scope: String,
 }
 
 impl Analyser {
@@ -66,14 +68,17 @@ impl Analyser {
     pub fn new(language: Option<&str>) -> Self {
         let known = language.and_then(|code| LANGUAGES.iter().find(|(known, ..)| *known == code));
         let stop_words = match known.and_then(|(_, _, list)| *list) {
-            Some(list) => stop_words::get(list)
-                .iter()
-                .map(|word| word.nfkc().collect::<String>().to_lowercase().replace('’', "'"))
-                .collect(),
+            Some(list) => stop_words::get(list).iter().map(|word| normalised(word)).collect(),
             None => HashSet::new(),
         };
         let stemmer = known.map(|(_, algorithm, _)| Stemmer::create(*algorithm));
-        Self { stemmer, stop_words }
+        Self { stemmer, stop_words, scope: String::new() }
+    }
+
+    /// Returns the analyser of a language beside a collection's main one: its terms are told apart from those of other
+    /// languages, so that a word weighs by how rare it is in its own.
+    pub fn scoped(code: &str) -> Self {
+        Self { scope: format!("{code}:"), ..Self::new(Some(code)) }
     }
 
     /// Returns the terms of `text`, in order, repeated as they occur.
@@ -96,9 +101,21 @@ impl Analyser {
         terms
     }
 
+    /// Returns the number of stop words of this language in `text`.
+    pub fn n_stop_words(&self, text: &str) -> usize {
+        let words = text.unicode_words();
+        words.filter(|word| self.stop_words.contains(&normalised(word))).count()
+    }
+
+    /// Returns `text` without the stop words of this language.
+    pub fn without_stop_words(&self, text: &str) -> String {
+        let is_stop_word = |word: &&str| self.stop_words.contains(&normalised(word));
+        text.split_word_bounds().filter(|word| !is_stop_word(word)).collect()
+    }
+
     /// Returns the term of one word; `None` for a stop word.
     fn term(&self, word: &str) -> Option<String> {
-        let lower = word.nfkc().collect::<String>().to_lowercase().replace('’', "'");
+        let lower = normalised(word);
         if self.stop_words.contains(&lower) {
             return None;
         }
@@ -106,8 +123,14 @@ impl Analyser {
             Some(stemmer) => stemmer.stem(&lower).into_owned(),
             None => lower,
         };
-        Some(stem.nfkd().filter(|c| !is_combining_mark(*c)).collect())
+        let folded = stem.nfkd().filter(|c| !is_combining_mark(*c));
+        Some(self.scope.chars().chain(folded).collect())
     }
+}
+
+/// Returns a word as stop words are listed.
+fn normalised(word: &str) -> String {
+    word.nfkc().collect::<String>().to_lowercase().replace('’', "'")
 }
 
 /// Whether a character belongs to a script that is written without spaces between words.

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use vellum_core::access::Pass;
-use vellum_core::collection::Collection;
+use vellum_core::collection::{Collection, Tuning};
 use vellum_core::ids::ChunkId;
 use vellum_core::ports::StoreSpec;
 use vellum_core::{Error, ErrorKind, Result};
@@ -19,6 +19,15 @@ pub struct Summary {
     pub documents: u64,
     /// Stored chunks.
     pub chunks: u64,
+}
+
+/// A change of how a collection is searched.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// New values.
+    pub set: Tuning,
+    /// Names of values that are again as the settings say.
+    pub cleared: Vec<String>,
 }
 
 /// Returns the collection of the pass.
@@ -54,6 +63,7 @@ pub async fn ensure(app: &App, pass: &Pass) -> Result<Collection> {
                 settings,
                 language: app.settings.language.clone(),
                 sparse: None,
+                tuning: Tuning::default(),
                 created_ms: app.clock.unix_ms(),
             };
             app.metastore.create_collection(&made).await?;
@@ -89,6 +99,24 @@ pub async fn summary(app: &App, pass: &Pass) -> Result<Summary> {
         counted => counted?,
     };
     Ok(Summary { collection, documents, chunks })
+}
+
+/// Changes how the pass's collection is searched: what `change` has is set, and the names in `cleared` are again as the
+/// settings say. Returns the collection as it then is.
+///
+/// # Errors
+/// `Invalid` naming a value outside its range; `NotFound` when there is no such collection.
+pub async fn tune(app: &App, pass: &Pass, change: &Change) -> Result<Collection> {
+    pass.must_write()?;
+    let mut collection = get(app, pass).await?;
+    change.set.check()?;
+    let mut base = collection.tuning.clone();
+    for name in &change.cleared {
+        base.clear(name)?;
+    }
+    collection.tuning = change.set.over(&base);
+    app.metastore.set_tuning(pass, &collection.tuning).await?;
+    Ok(collection)
 }
 
 /// Returns a hash over all chunk ids and texts that does not depend on their order.

@@ -65,7 +65,7 @@ pub(crate) async fn through_copies(app: &App, pass: &Pass, filter: Filter) -> Re
             }
             Filter::In(Field::Document, holders)
         }
-        Filter::In(field, values) => Filter::In(field, values),
+        Filter::In(..) | Filter::Within(..) | Filter::Exists(_) | Filter::Under(_) => filter,
     })
 }
 

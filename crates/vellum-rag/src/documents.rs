@@ -379,6 +379,9 @@ mod tests {
             name: "a",
             content: &ContentHash::of(b"x"),
             settings: "s",
+            language: None,
+            bytes: 1,
+            metadata: &vellum_core::metadata::Metadata::default(),
             title: None,
         };
         let settings = SplitterSettings::new(40, overlap_tokens);

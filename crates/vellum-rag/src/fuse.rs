@@ -1,23 +1,12 @@
 //! Fusion of the ranked lists of several legs into one.
 
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+pub use vellum_core::collection::Fusion;
 use vellum_core::ids::ChunkId;
 use vellum_core::ports::ScoredId;
 
 /// Rank constant of reciprocal rank fusion; the paper's value. Larger flattens the top ranks.
 const RRF_K: f32 = 60.0;
-
-/// How lists are fused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fusion {
-    /// Weighted mean of scores, each as a share of what its list can reach.
-    #[default]
-    Score,
-    /// Weighted reciprocal ranks.
-    Rank,
-}
 
 /// The results of one leg.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 //! - [`ingest`](jobs::start): source -> plan -> convert -> split -> embed -> upsert -> commit.
 //! - [`search`](search::search) and [`ask`](answer::ask): question -> legs -> fuse -> diversify -> cite.
 //! - [`collections`]: made on first use, shown, deleted. [`documents`] and [`pictures`]: read back.
-//! - Pure parts: [`units`], [`split`], [`bm25`], [`fuse`], [`mmr`], [`plan`], [`extract`].
+//! - Pure parts: [`units`], [`split`], [`bm25`], [`fuse`], [`mmr`], [`plan`], [`extract`], [`filter`].
 //!
 //! Invariants: no adapter and no clock here; every read and write takes a `Pass`; every queue is
 //! bounded; evaluation calls the same [`search`](search::search) that users do.
@@ -17,6 +17,7 @@ pub mod documents;
 pub mod eval;
 pub mod events;
 pub mod extract;
+pub mod filter;
 pub mod fuse;
 mod ingest;
 pub mod jobs;

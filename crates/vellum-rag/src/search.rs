@@ -1,21 +1,33 @@
-//! Retrieval: embed the query, search one leg per index, fuse.
+//! Retrieval: embed the query, search one leg per index, fuse, and refine what was found.
 //!
-//! Steps: dense vector and BM25 terms of the query -> both legs at once, the pass's filter inside each ->
-//! fusion -> chunks of the best. Evaluation, answers and the API all call [`search`].
+//! ```text
+//! embed -> dense | sparse (the pass's filter and the request's inside each) -> fuse -> fetch the pool
+//!       -> [rerank] -> [group] -> [mmr] -> cut to top_k -> [neighbours]
+//! ```
+//!
+//! Stages in brackets run where they are asked for. The pool is as large as the later stages need and no larger: `top_k`,
+//! unless one of them can leave candidates out or bring them up. Evaluation, answers and the API all call [`search`].
+//! A model that does not answer leaves its stage out, and the response says so.
 
-use crate::app::App;
-use crate::bm25::{self, Analyser};
+mod legs;
+mod stages;
+mod trace;
+
+pub(crate) use legs::{analyser, analyser_language, known_language};
+pub use trace::{MAX_NAMED, Removed, Stage, Timings, Trace};
+
+use crate::app::{App, RetrievalSettings};
 use crate::copies;
-use crate::fuse::{self, List};
+use crate::filter;
+use legs::Legs;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::time::Duration;
+use trace::Recorder;
 use vellum_core::access::Pass;
 use vellum_core::chunk::Chunk;
-use vellum_core::collection::Collection;
+use vellum_core::collection::{Collection, Fusion, Tuning};
 use vellum_core::filter::Filter;
-use vellum_core::ids::ChunkId;
-use vellum_core::ports::{Leg, LegVector, ScoredId, TextKind, WithVectors};
+use vellum_core::ports::{Precision, ScoredId, WithVectors};
 use vellum_core::vector::Embedding;
 use vellum_core::{Error, ErrorKind, Result};
 
@@ -24,10 +36,10 @@ pub const MAX_QUERY_BYTES: usize = 16 << 10;
 /// Most results of one search.
 pub const MAX_TOP_K: usize = 1_000;
 
-/// Share of its weight that the dense leg keeps where the embedder was not trained on the collection's
-/// language. On XQuAD in German, Spanish, Chinese and Arabic that is never below the sparse leg alone, while the
-/// full weight costs up to half of nDCG@10.
-const UNKNOWN_SHARE: f32 = 0.05;
+/// Most chunks of text on each side of a hit.
+pub const MAX_NEIGHBOURS: usize = 10;
+/// Candidates that diversification chooses from, for each hit that is wanted.
+const MMR_FACTOR: usize = 3;
 
 /// Which legs are searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -67,6 +79,36 @@ pub struct SearchRequest {
     pub mode: Mode,
     /// Condition on the chunks.
     pub filter: Option<Filter>,
+    /// What the request sets of retrieval, before the collection and the settings.
+    pub tuning: Tuning,
+    /// Whether the legs must compare every chunk.
+    pub precision: Precision,
+    /// Whether hits are chosen by marginal relevance (`mmr_lambda`).
+    pub diversify: bool,
+    /// Most hits of one document; `None` sets no bound.
+    pub group_by_document: Option<usize>,
+    /// Chunks on each side whose text comes with a hit, up to [`MAX_NEIGHBOURS`].
+    pub neighbours: usize,
+    /// Whether the response tells what each stage did.
+    pub explain: bool,
+}
+
+impl SearchRequest {
+    /// Returns a search as the collection and the settings have it, without options.
+    pub fn new(query: impl Into<String>, top_k: usize, mode: Mode) -> Self {
+        Self {
+            query: query.into(),
+            top_k,
+            mode,
+            filter: None,
+            tuning: Tuning::default(),
+            precision: Precision::Usual,
+            diversify: false,
+            group_by_document: None,
+            neighbours: 0,
+            explain: false,
+        }
+    }
 }
 
 /// The score of each stage; higher is better, scales differ. `None` where the stage did not see the chunk.
@@ -76,8 +118,10 @@ pub struct StageScores {
     pub dense: Option<f32>,
     /// BM25.
     pub sparse: Option<f32>,
-    /// Both legs fused, see [`fuse::Fusion`].
+    /// Both legs fused, see [`Fusion`].
     pub fused: Option<f32>,
+    /// Reranker.
+    pub rerank: Option<f32>,
 }
 
 /// A found chunk.
@@ -85,7 +129,7 @@ pub struct StageScores {
 pub struct Hit {
     /// Position, from 1.
     pub rank: usize,
-    /// Score of the last stage.
+    /// Score of the last stage that gave one.
     pub score: f32,
     /// Scores by stage.
     pub scores: StageScores,
@@ -95,10 +139,11 @@ pub struct Hit {
     pub dense: Option<Embedding>,
     /// Uris of other documents with the same content, ascending, at most 20.
     pub also: Vec<String>,
+    /// Texts of the chunks before it in its document, in reading order; empty unless asked for.
+    pub before: Vec<String>,
+    /// Texts of the chunks after it.
+    pub after: Vec<String>,
 }
-
-/// Time spent by stage.
-pub type Timings = Vec<(&'static str, Duration)>;
 
 /// What a search found.
 #[derive(Debug, Clone)]
@@ -107,49 +152,62 @@ pub struct SearchResponse {
     pub hits: Vec<Hit>,
     /// The query's dense vector; `None` in sparse mode.
     pub query_vector: Option<Embedding>,
-    /// Time spent: `embed`, `search`, `fuse`, `fetch`.
+    /// Time spent: `embed`, `search`, `fuse`, `fetch`, and the stages that were asked for.
     pub timings: Timings,
-}
-
-/// A ranked chunk, before its text is read.
-#[derive(Debug, Clone, Copy)]
-pub struct Ranked {
-    /// The chunk.
-    pub id: ChunkId,
-    /// Score of the last stage.
-    pub score: f32,
-    /// Scores by stage.
-    pub scores: StageScores,
+    /// What did not work as it should, so that less was done; for people.
+    pub notes: Vec<String>,
+    /// What each stage did; present when it was asked for.
+    pub trace: Option<Trace>,
 }
 
 /// Returns the chunks that match best, best first; empty when nothing matches.
 ///
 /// # Errors
-/// `Invalid` for an empty or oversized query or `top_k`; `NotFound` for an unknown collection.
+/// `Invalid` for an empty or oversized query, `top_k`, filter or option; `NotFound` for an unknown collection.
 pub async fn search(
     app: &App,
     pass: &Pass,
     request: &SearchRequest,
     with_vectors: WithVectors,
 ) -> Result<SearchResponse> {
-    let mut watch = Stopwatch::start(app);
+    let mut recorder = Recorder::start(app, request.explain);
     let query = check_request(request)?;
     let collection = crate::collections::get(app, pass).await?;
-    let vectors = query_vectors(app, &collection, query, request.mode).await?;
-    watch.lap("embed");
+    let settings = app.settings.retrieval.with(&request.tuning.over(&collection.tuning));
+    let vectors = legs::query_vectors(app, &collection, query, request.mode, &mut recorder).await?;
+    recorder.timed("embed");
     let filter = match &request.filter {
         Some(filter) => Some(copies::through_copies(app, pass, filter.clone()).await?),
         None => None,
     };
+    if let (Some(trace), Some(filter)) = (&mut recorder.trace, &filter) {
+        trace.filter = Some(filter::print(filter));
+    }
     let request = &SearchRequest { filter, ..request.clone() };
-    let legs = search_legs(app, pass, request, &vectors).await?;
-    watch.lap("search");
-    let mut ranked = fuse_legs(app, request.mode, &legs, known_language(&collection));
-    ranked.truncate(request.top_k);
-    watch.lap("fuse");
-    let hits = fetch(app, pass, &ranked, with_vectors).await?;
-    watch.lap("fetch");
-    Ok(SearchResponse { hits, query_vector: vectors.dense, timings: watch.laps })
+    let pool = pool(app, request, &settings);
+    let limit = match request.mode {
+        Mode::Hybrid => settings.leg_limit.max(pool.unwrap_or(0)),
+        Mode::Dense | Mode::Sparse => pool.unwrap_or(settings.leg_limit.max(request.top_k)),
+    };
+    let found = legs::search_legs(app, pass, request, limit, &vectors, &mut recorder).await?;
+    let ranked = fuse(app, request, &collection, &settings, &found, pool, &mut recorder);
+    let mut hits = stages::fetch(app, pass, &ranked, request, with_vectors, &mut recorder).await?;
+    if settings.rerank_depth > 0 {
+        hits = stages::rerank(app, query, hits, &mut recorder).await;
+    }
+    if let Some(n) = request.group_by_document {
+        hits = stages::group(hits, n, &mut recorder);
+    }
+    if request.diversify {
+        hits = stages::diversify(hits, settings.mmr_lambda, request.top_k, &mut recorder);
+    }
+    let mut hits = stages::cut(hits, request.top_k, &mut recorder);
+    (1..).zip(&mut hits).for_each(|(rank, hit)| hit.rank = rank);
+    if request.neighbours > 0 {
+        stages::add_neighbours(app, pass, &mut hits, request.neighbours, &mut recorder).await?;
+    }
+    let Recorder { timings, notes, trace, .. } = recorder;
+    Ok(SearchResponse { hits, query_vector: vectors.dense, timings, notes, trace })
 }
 
 fn check_request(request: &SearchRequest) -> Result<&str> {
@@ -162,150 +220,67 @@ fn check_request(request: &SearchRequest) -> Result<&str> {
             format!("the query has {} bytes; at most {MAX_QUERY_BYTES} are read", query.len());
         return Err(Error::new(ErrorKind::Invalid, message).with_hint("ask a shorter question"));
     }
-    if !(1..=MAX_TOP_K).contains(&request.top_k) {
-        let message = format!("top_k {} is not in 1 to {MAX_TOP_K}", request.top_k);
-        return Err(Error::new(ErrorKind::Invalid, message));
+    let group = request.group_by_document.unwrap_or(1);
+    for (name, value, least, most) in [
+        ("top_k", request.top_k, 1, MAX_TOP_K),
+        ("group_by_document", group, 1, MAX_TOP_K),
+        ("neighbours", request.neighbours, 0, MAX_NEIGHBOURS),
+    ] {
+        if !(least..=most).contains(&value) {
+            let message = format!("{name} {value} is not in {least} to {most}");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+    }
+    request.tuning.check()?;
+    if let Some(filter) = &request.filter {
+        filter.check_size()?;
     }
     Ok(query)
 }
 
-/// The query's vectors: one per leg of the mode.
-pub(crate) struct QueryVectors {
-    pub(crate) dense: Option<Embedding>,
-    pub(crate) sparse: Option<vellum_core::vector::SparseVector>,
-}
-
-pub(crate) async fn query_vectors(
-    app: &App,
-    collection: &Collection,
-    query: &str,
-    mode: Mode,
-) -> Result<QueryVectors> {
-    let dense = if mode == Mode::Sparse {
-        None
-    } else {
-        app.embedder.embed(&[query.to_owned()], TextKind::Query).await?.pop()
-    };
-    let sparse = (mode != Mode::Dense).then(|| {
-        let analyser = Analyser::new(analyser_language(collection));
-        bm25::query_vector(&analyser.terms(query))
-    });
-    Ok(QueryVectors { dense, sparse })
-}
-
-/// Returns the language whose analyser made the collection's sparse vectors.
-pub(crate) fn analyser_language(collection: &Collection) -> Option<&str> {
-    match &collection.sparse {
-        Some(sparse) => sparse.language.as_deref(),
-        None => Some(collection.language.as_deref().unwrap_or(PROVISIONAL_LANGUAGE)),
+/// Returns how many candidates are fetched after fusion; `None` means all, up to [`MAX_TOP_K`].
+fn pool(app: &App, request: &SearchRequest, settings: &RetrievalSettings) -> Option<usize> {
+    let mut pool = request.top_k;
+    if request.diversify {
+        pool = (request.top_k * MMR_FACTOR).min(MAX_TOP_K);
     }
+    if app.reranker.is_some() && settings.rerank_depth > 0 {
+        return Some(pool.max(settings.rerank_depth));
+    }
+    // Any of them may be one too many of its document.
+    request.group_by_document.is_none().then_some(pool)
 }
 
-/// Returns the language that most of the collection is in; `None` while that is not known.
-pub(crate) fn known_language(collection: &Collection) -> Option<&str> {
-    let settled = collection.sparse.as_ref().and_then(|sparse| sparse.language.as_deref());
-    settled.or(collection.language.as_deref())
-}
-
-/// Analyser of a collection whose language is not settled yet.
-pub(crate) const PROVISIONAL_LANGUAGE: &str = "en";
-
-/// Results of the legs, best first; empty for a leg that the mode leaves out.
-#[derive(Default)]
-struct Legs {
-    dense: Vec<ScoredId>,
-    sparse: Vec<ScoredId>,
-}
-
-async fn search_legs(
+/// Fuses the legs and keeps the pool.
+fn fuse(
     app: &App,
-    pass: &Pass,
     request: &SearchRequest,
-    vectors: &QueryVectors,
-) -> Result<Legs> {
-    let limit = match request.mode {
-        Mode::Hybrid => app.settings.retrieval.leg_limit.max(request.top_k),
-        Mode::Dense | Mode::Sparse => request.top_k,
-    };
-    let leg = |vector| Leg { vector, filter: request.filter.clone(), limit };
-    let dense = async {
-        match &vectors.dense {
-            Some(vector) => app.vectors.search(pass, &leg(LegVector::Dense(vector.clone()))).await,
-            None => Ok(Vec::new()),
-        }
-    };
-    let sparse = async {
-        match &vectors.sparse {
-            Some(vector) if !vector.is_empty() => {
-                app.vectors.search(pass, &leg(LegVector::Sparse(vector.clone()))).await
-            }
-            _ => Ok(Vec::new()),
-        }
-    };
-    let (dense, sparse) = futures::try_join!(dense, sparse)?;
-    Ok(Legs { dense, sparse })
-}
-
-/// Fuses the legs for a collection in `language`.
-fn fuse_legs(app: &App, mode: Mode, legs: &Legs, language: Option<&str>) -> Vec<Ranked> {
-    let by_id = |leg: &[ScoredId]| leg.iter().map(|s| (s.id, s.score)).collect::<HashMap<_, _>>();
-    let (dense, sparse) = (by_id(&legs.dense), by_id(&legs.sparse));
-    let scores = |id: &ChunkId, fused| StageScores {
-        dense: dense.get(id).copied(),
-        sparse: sparse.get(id).copied(),
-        fused,
-    };
-    let single = |leg: &[ScoredId]| {
-        leg.iter()
-            .map(|s| Ranked { id: s.id, score: s.score, scores: scores(&s.id, None) })
-            .collect()
-    };
-    match mode {
-        Mode::Dense => single(&legs.dense),
-        Mode::Sparse => single(&legs.sparse),
-        Mode::Hybrid => {
-            let weights = &app.settings.retrieval;
-            let dense_share = if app.embedder.info().knows(language) { 1.0 } else { UNKNOWN_SHARE };
-            let lists = [
-                List {
-                    weight: weights.dense_weight * dense_share,
-                    ceiling: Some(1.0),
-                    results: &legs.dense,
-                },
-                List { weight: weights.sparse_weight, ceiling: None, results: &legs.sparse },
-            ];
-            fuse::fuse(weights.fusion, &lists)
-                .into_iter()
-                .map(|(id, score)| Ranked { id, score, scores: scores(&id, Some(score)) })
-                .collect()
-        }
-    }
-}
-
-/// Reads the chunks of a ranking; chunks deleted meanwhile are left out.
-async fn fetch(
-    app: &App,
-    pass: &Pass,
-    ranked: &[Ranked],
-    with_vectors: WithVectors,
-) -> Result<Vec<Hit>> {
-    let ids: Vec<ChunkId> = ranked.iter().map(|ranked| ranked.id).collect();
-    let stored = app.vectors.fetch(pass, &ids, with_vectors).await?;
-    let mut by_id: HashMap<_, _> = stored.into_iter().map(|s| (s.chunk.id, s)).collect();
-    let documents = by_id.values().map(|stored| stored.chunk.document).collect();
-    let places = copies::other_places(app, pass, documents).await?;
-    let found = ranked.iter().filter_map(|ranked| by_id.remove(&ranked.id).map(|s| (ranked, s)));
-    Ok(found
-        .enumerate()
-        .map(|(index, (ranked, stored))| Hit {
-            rank: index + 1,
-            score: ranked.score,
-            scores: ranked.scores,
-            also: places.get(&stored.chunk.document).cloned().unwrap_or_default(),
-            chunk: stored.chunk,
-            dense: stored.dense,
-        })
-        .collect())
+    collection: &Collection,
+    settings: &RetrievalSettings,
+    found: &Legs,
+    pool: Option<usize>,
+    recorder: &mut Recorder<'_>,
+) -> Vec<(ScoredId, StageScores)> {
+    let mut ranked = legs::fuse_legs(app, request.mode, found, collection, settings);
+    let ids = |ranked: &[(ScoredId, StageScores)]| ranked.iter().map(|(id, _)| *id).collect();
+    let before: Vec<ScoredId> = if recorder.trace.is_some() { ids(&ranked) } else { Vec::new() };
+    ranked.truncate(pool.unwrap_or(MAX_TOP_K));
+    let time = recorder.timed("fuse");
+    recorder.stage(|| {
+        let after: Vec<ScoredId> = ids(&ranked);
+        let note = match (request.mode, settings.fusion) {
+            (Mode::Dense | Mode::Sparse, _) => "one leg only".to_owned(),
+            (Mode::Hybrid, fusion) => format!(
+                "{}, dense {:.3}, sparse {:.3}",
+                if fusion == Fusion::Score { "by score" } else { "by rank" },
+                legs::dense_weight(app, collection, settings),
+                settings.sparse_weight
+            ),
+        };
+        let reason = |_: &ScoredId| format!("below the best {}", after.len());
+        Stage { note, ..Stage::between("fuse", &before, &after, reason, time) }
+    });
+    ranked
 }
 
 /// Collects the time between laps.

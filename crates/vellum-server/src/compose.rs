@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use vellum_backends::{
     AzureSettings, BucketStore, Environment, FolderStore, GcsSettings, S3Settings, Sources,
-    SqliteEmbeddingCache, SqliteMetastore, WebStore,
+    SqliteEmbeddingCache, SqliteMetastore, TeiReranker, WebStore,
 };
 use vellum_core::collection::{SplitMethod, SplitterSettings};
 use vellum_core::ports::{
-    Clock, Converter, Embedder, EmbedderInfo, EmbeddingCache, ObjectStore, VectorStore,
+    Clock, Converter, Embedder, EmbedderInfo, EmbeddingCache, ObjectStore, Reranker, VectorStore,
 };
 use vellum_core::{Error, ErrorKind, Result, access::Principal};
 use vellum_rag::app::{App, IngestSettings, RetrievalSettings, Settings};
@@ -30,8 +30,10 @@ pub struct Local {
     pub embedder: MakeEmbedder,
     /// Makes the converter of the configuration.
     pub converter: fn(&Config) -> Result<Arc<dyn Converter>>,
+    /// Reads the cross-encoder in a folder.
+    pub reranker: fn(&Path) -> Result<Arc<dyn Reranker>>,
     /// Opens the embedded vector store in a directory.
-    pub vectors: fn(&Path) -> Result<Arc<dyn VectorStore>>,
+    pub vectors: fn(&Config, &Path) -> Result<Arc<dyn VectorStore>>,
 }
 
 /// Returns the product over the data directory, ready to serve.
@@ -44,6 +46,7 @@ pub async fn compose(config: &Config, local: &Local, dir: &DataDir) -> Result<Ar
         embedder: (local.embedder)(config).await?,
         converter: (local.converter)(config)?,
         embeddings: embeddings(config, dir.path()).await?,
+        reranker: reranker(config, local)?,
     };
     let app = assemble(config, local, dir.path(), parts).await?;
     jobs::recover(&app).await?;
@@ -76,6 +79,22 @@ fn sources(config: &Config, spool: PathBuf) -> Result<Sources> {
     })
 }
 
+/// Returns the reranker of a configuration: none, a server, or a model in a folder.
+///
+/// # Errors
+/// What opening the model fails with.
+pub fn reranker(config: &Config, local: &Local) -> Result<Option<Arc<dyn Reranker>>> {
+    let model = config.reranker.model.as_str();
+    if model.is_empty() {
+        return Ok(None);
+    }
+    if model.starts_with("http://") || model.starts_with("https://") {
+        let key = std::env::var("TEI_API_KEY").ok();
+        return Ok(Some(Arc::new(TeiReranker::new(model, key)?)));
+    }
+    (local.reranker)(Path::new(model)).map(Some)
+}
+
 /// Returns the cache of embeddings in a data directory, unless it is switched off.
 async fn embeddings(config: &Config, dir: &Path) -> Result<Option<Arc<dyn EmbeddingCache>>> {
     let max_bytes = config.ingest.embedding_cache;
@@ -102,6 +121,8 @@ pub struct Parts {
     pub converter: Arc<dyn Converter>,
     /// Embeddings made before.
     pub embeddings: Option<Arc<dyn EmbeddingCache>>,
+    /// Model that orders what was found.
+    pub reranker: Option<Arc<dyn Reranker>>,
 }
 
 /// Returns the product with chosen parts over stores in `path`; evaluation uses a directory of its own.
@@ -120,10 +141,11 @@ pub async fn assemble(
         objects: parts.objects,
         converter: parts.converter,
         embeddings: parts.embeddings,
+        reranker: parts.reranker,
         // One process at a time owns a data directory, so all that use it are lives of one worker.
         worker: "local".to_owned(),
         embedder: parts.embedder,
-        vectors: (local.vectors)(&path.join("index"))?,
+        vectors: (local.vectors)(config, &path.join("index"))?,
         metastore: Arc::new(metastore),
         clock: Arc::new(SystemClock(Instant::now())),
         settings: settings(config),
@@ -155,6 +177,7 @@ pub fn settings(config: &Config) -> Settings {
             dense_weight: config.retrieval.dense_weight,
             sparse_weight: config.retrieval.sparse_weight,
             mmr_lambda: config.retrieval.mmr_lambda,
+            rerank_depth: config.reranker.depth,
         },
     }
 }

@@ -48,6 +48,10 @@ pub struct Config {
     pub retrieval: Retrieval,
     /// Evaluation.
     pub eval: Eval,
+    /// Vector index.
+    pub index: Index,
+    /// Reranking model.
+    pub reranker: Reranker,
     /// Logging.
     pub log: Log,
 }
@@ -159,6 +163,25 @@ pub struct Retrieval {
 #[expect(missing_docs, reason = "the reference file documents every setting")]
 pub struct Eval {
     pub cache: u64,
+}
+
+/// `[index]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file documents every setting")]
+pub struct Index {
+    pub graph_from: usize,
+    pub graph_search_beam: usize,
+    pub quantization: String,
+}
+
+/// `[reranker]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file documents every setting")]
+pub struct Reranker {
+    pub model: String,
+    pub depth: usize,
 }
 
 /// `[log]`; see the reference file.
@@ -398,6 +421,18 @@ fn check(config: &Config, values: &Values) -> Result<()> {
         if !weight.is_finite() || weight < 0.0 {
             return wrong(path, "must be 0 or more");
         }
+    }
+    if !(1_000..=1_000_000_000).contains(&config.index.graph_from) {
+        return wrong("index.graph_from", "must be in 1000 to 1000000000");
+    }
+    if !(16..=10_000).contains(&config.index.graph_search_beam) {
+        return wrong("index.graph_search_beam", "must be in 16 to 10000");
+    }
+    if !matches!(config.index.quantization.as_str(), "none" | "scalar" | "binary") {
+        return wrong("index.quantization", "must be `none`, `scalar` or `binary`");
+    }
+    if config.reranker.depth > 1_000 {
+        return wrong("reranker.depth", "must be in 0 to 1000");
     }
     if !matches!(config.s3.addressing_style.as_str(), "auto" | "path" | "virtual") {
         return wrong("s3.addressing_style", "must be `auto`, `path` or `virtual`");

@@ -170,7 +170,65 @@ pub(crate) struct Search {
     #[arg(long, default_value = "hybrid")]
     pub(crate) mode: Mode,
     #[command(flatten)]
+    pub(crate) filter: FilterArg,
+    #[command(flatten)]
+    pub(crate) options: SearchOptions,
+    /// Show what each stage saw, kept and removed
+    #[arg(long)]
+    pub(crate) explain: bool,
+    #[command(flatten)]
     pub(crate) json: JsonArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FilterArg {
+    /// Condition, such as 'format = "pdf" and metadata.date >= 2024-01-01'
+    ///
+    /// Fields: document, uri, source, format, title, language (text), page, bytes (numbers), metadata.NAME. Operators: =, !=, <, <=,
+    /// >, >=, in [..], in A..B, not, and, or, exists(FIELD), uri under "FOLDER".
+    #[arg(long, value_name = "CONDITION")]
+    pub(crate) filter: Option<String>,
+}
+
+/// How one search departs from what the collection and the settings say.
+#[derive(Debug, Args)]
+pub(crate) struct SearchOptions {
+    /// How the indexes are fused
+    #[arg(long)]
+    pub(crate) fusion: Option<Fusion>,
+    /// Weight of the embeddings
+    #[arg(long, value_name = "WEIGHT")]
+    pub(crate) dense_weight: Option<f32>,
+    /// Weight of the words
+    #[arg(long, value_name = "WEIGHT")]
+    pub(crate) sparse_weight: Option<f32>,
+    /// Results asked of each index before fusion
+    #[arg(long, value_name = "N")]
+    pub(crate) leg_limit: Option<usize>,
+    /// Passages that the reranker reads; 0 leaves it out
+    #[arg(long, value_name = "N")]
+    pub(crate) rerank_depth: Option<usize>,
+    /// Choose passages that differ: 1 is pure relevance, 0 pure diversity
+    #[arg(long, value_name = "LAMBDA")]
+    pub(crate) mmr_lambda: Option<f32>,
+    /// Most passages of one document
+    #[arg(long, value_name = "N")]
+    pub(crate) group_by_document: Option<usize>,
+    /// Chunks before and after each passage that are shown with it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) neighbours: usize,
+    /// Compare every chunk, also where there is an approximate index
+    #[arg(long)]
+    pub(crate) exact: bool,
+}
+
+/// How the indexes are fused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fusion {
+    /// Weighted mean of scores
+    Score,
+    /// Weighted reciprocal ranks
+    Rank,
 }
 
 #[derive(Debug, Args)]
@@ -182,6 +240,8 @@ pub(crate) struct Ask {
     /// Passages to answer from
     #[arg(long, short = 'k', default_value_t = 8)]
     pub(crate) top_k: usize,
+    #[command(flatten)]
+    pub(crate) filter: FilterArg,
     #[command(flatten)]
     pub(crate) json: JsonArg,
 }
@@ -322,6 +382,16 @@ pub(crate) enum Collection {
         /// Collection
         #[arg(default_value = "default")]
         name: CollectionName,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Change how a collection is searched
+    Set {
+        /// Collection
+        name: CollectionName,
+        /// fusion=rank, dense_weight=0.6, sparse_weight, leg_limit, mmr_lambda or rerank_depth; NAME= is as the settings say
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        values: Vec<String>,
         #[command(flatten)]
         json: JsonArg,
     },

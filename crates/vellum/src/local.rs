@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use vellum_convert::{Ocr, PoolSettings, WorkerPool};
-use vellum_core::ports::{Converter, Embedder, VectorStore};
+use vellum_core::ports::{Converter, Embedder, Reranker, VectorStore};
 use vellum_core::{Error, ErrorKind, Result};
-use vellum_index::EdgeStore;
-use vellum_inference::{LocalEmbedder, Options, hub};
+use vellum_index::{EdgeSettings, EdgeStore, Quantization};
+use vellum_inference::{LocalEmbedder, LocalReranker, Options, hub};
 use vellum_server::compose::Local;
 use vellum_server::config::Config;
 use vellum_server::{data_dir, memory};
@@ -19,7 +19,7 @@ pub(crate) const CONVERT_WORKER: &str = "convert-worker";
 
 /// Returns the constructors.
 pub(crate) const fn local() -> Local {
-    Local { embedder, converter, vectors }
+    Local { embedder, converter, reranker, vectors }
 }
 
 fn embedder(config: &Config) -> BoxFuture<'_, Result<Arc<dyn Embedder>>> {
@@ -106,8 +106,22 @@ fn password(file: &str) -> Result<Option<String>> {
     Ok(text.lines().next().filter(|line| !line.is_empty()).map(str::to_owned))
 }
 
-fn vectors(path: &Path) -> Result<Arc<dyn VectorStore>> {
-    Ok(Arc::new(EdgeStore::open(path.to_owned())?))
+fn reranker(folder: &Path) -> Result<Arc<dyn Reranker>> {
+    Ok(Arc::new(LocalReranker::from_dir(folder, Options::for_this_machine())?))
+}
+
+fn vectors(config: &Config, path: &Path) -> Result<Arc<dyn VectorStore>> {
+    let settings = EdgeSettings {
+        index_from_chunks: config.index.graph_from,
+        graph_search_beam: config.index.graph_search_beam,
+        quantization: match config.index.quantization.as_str() {
+            "scalar" => Quantization::Scalar,
+            "binary" => Quantization::Binary,
+            _ => Quantization::None,
+        },
+        ..EdgeSettings::default()
+    };
+    Ok(Arc::new(EdgeStore::open_with(path.to_owned(), settings)?))
 }
 
 #[cfg(test)]

@@ -105,10 +105,14 @@ fn resolve(cli: &Cli) -> Result<Resolved> {
             flag("collection.language", "language", &args.language);
         }
         Command::Serve(args) => flag("server.bind", "bind", &args.bind),
-        Command::Ingest(args::Ingest { language, split, .. })
-        | Command::Eval(args::Eval { run: args::EvalRun { language, split, .. }, .. }) => {
-            flag("collection.language", "language", language);
-            split.flags().into_iter().for_each(|(path, name, value)| flag(path, name, value));
+        Command::Ingest(args) => {
+            flag("collection.language", "language", &args.language);
+            args.split.flags().into_iter().for_each(|(path, name, value)| flag(path, name, value));
+        }
+        Command::Eval(args) => {
+            let args = &args.run;
+            flag("collection.language", "language", &args.language);
+            args.split.flags().into_iter().for_each(|(path, name, value)| flag(path, name, value));
         }
         Command::Search(_)
         | Command::Ask(_)

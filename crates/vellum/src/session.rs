@@ -89,7 +89,8 @@ impl Session {
             Self::Remote(remote) => remote.post("search", &request).await,
             Self::Local(Local { app, .. }) => {
                 let pass = pass(&request.collection, Verb::Read)?;
-                let found = search::search(app, &pass, &request.into(), WithVectors::No).await?;
+                let request = request.try_into()?;
+                let found = search::search(app, &pass, &request, WithVectors::No).await?;
                 Ok(found.into())
             }
         }
@@ -127,6 +128,21 @@ impl Session {
                 let summary = collections::summary(app, &pass).await?;
                 let digest = collections::digest(app, &pass).await?;
                 Ok(wire::CollectionShow::new(summary, digest))
+            }
+        }
+    }
+
+    /// Changes how a collection is searched; returns it as it then is.
+    pub(crate) async fn change(
+        &self,
+        name: &CollectionName,
+        change: wire::CollectionChange,
+    ) -> Result<wire::CollectionShow> {
+        match self {
+            Self::Remote(remote) => remote.patch(&format!("collections/{name}"), &change).await,
+            Self::Local(Local { app, .. }) => {
+                collections::tune(app, &pass(name, Verb::Write)?, &change.into()).await?;
+                self.show(name).await
             }
         }
     }

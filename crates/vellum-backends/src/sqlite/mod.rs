@@ -29,7 +29,7 @@ use sqlx::{ConnectOptions, Connection, Row};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vellum_core::access::Pass;
-use vellum_core::collection::{Collection, SparseSettings};
+use vellum_core::collection::{Collection, SparseSettings, Tuning};
 use vellum_core::ids::{CollectionName, ContentHash, DocumentId, JobId};
 use vellum_core::job::Job;
 use vellum_core::ledger::{Claimed, Lease, LedgerRow, Scope};
@@ -103,6 +103,17 @@ impl SqliteMetastore {
         }
     }
 
+    /// Changes one column of the pass's collection.
+    async fn change(&self, pass: &Pass, sql: &'static str, value: Option<String>) -> Result<()> {
+        let done = sqlx::query(sql)
+            .bind(value)
+            .bind(pass.collection().to_string())
+            .execute(&self.writer)
+            .await
+            .map_err(self.failed("change a collection"))?;
+        if done.rows_affected() == 0 { Err(missing(pass.collection())) } else { Ok(()) }
+    }
+
     fn failed(&self, operation: &str) -> impl FnOnce(sqlx::Error) -> Error {
         move |source| failed(&self.path, operation, source)
     }
@@ -161,8 +172,9 @@ fn sql_limit(limit: usize) -> i64 {
 #[async_trait]
 impl Metastore for SqliteMetastore {
     async fn create_collection(&self, collection: &Collection) -> Result<()> {
-        const SQL: &str = "INSERT INTO collection (name, settings, language, sparse, created_ms)
-            VALUES (?, ?, ?, ?, ?)";
+        const SQL: &str =
+            "INSERT INTO collection (name, settings, language, sparse, created_ms, tuning)
+            VALUES (?, ?, ?, ?, ?, ?)";
         let created =
             rows::bind_collection(sqlx::query(SQL), collection).execute(&self.writer).await;
         match created {
@@ -196,13 +208,13 @@ impl Metastore for SqliteMetastore {
         pass.must_write()?;
         let sparse = sparse
             .map(|sparse| serde_json::to_string(sparse).expect("plain structs always serialise"));
-        let done = sqlx::query("UPDATE collection SET sparse = ? WHERE name = ?")
-            .bind(sparse)
-            .bind(pass.collection().to_string())
-            .execute(&self.writer)
-            .await
-            .map_err(self.failed("change a collection"))?;
-        if done.rows_affected() == 0 { Err(missing(pass.collection())) } else { Ok(()) }
+        self.change(pass, "UPDATE collection SET sparse = ? WHERE name = ?", sparse).await
+    }
+
+    async fn set_tuning(&self, pass: &Pass, tuning: &Tuning) -> Result<()> {
+        pass.must_write()?;
+        let tuning = serde_json::to_string(tuning).expect("plain structs always serialise");
+        self.change(pass, "UPDATE collection SET tuning = ? WHERE name = ?", Some(tuning)).await
     }
 
     async fn delete_collection(&self, pass: &Pass) -> Result<()> {

@@ -28,6 +28,7 @@ pub(super) fn bind_collection(query: Query, collection: &Collection) -> Query {
         .bind(collection.language.clone())
         .bind(collection.sparse.as_ref().map(|sparse| to_string(sparse).expect(PLAIN)))
         .bind(collection.created_ms)
+        .bind(to_string(&collection.tuning).expect(PLAIN))
 }
 
 /// Reads a row of `collection`.
@@ -37,6 +38,7 @@ pub(super) fn collection(row: &SqliteRow) -> sqlx::Result<Collection> {
         settings: decoded(row, "settings", |json| from_str(json))?,
         language: row.try_get("language")?,
         sparse: optional(row, "sparse", |json| from_str(json))?,
+        tuning: optional(row, "tuning", |json| from_str(json))?.unwrap_or_default(),
         created_ms: row.try_get("created_ms")?,
     })
 }

@@ -77,6 +77,9 @@ const MIGRATIONS: &[&str] = &[
         until_ms    INTEGER NOT NULL                       -- by the clock of the database
     ) STRICT;
 ",
+    r"
+    ALTER TABLE collection ADD COLUMN tuning TEXT;         -- JSON, Tuning
+",
 ];
 
 /// Brings the file to the newest schema.

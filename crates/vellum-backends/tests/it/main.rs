@@ -14,4 +14,5 @@ mod identity_gcs;
 mod servers;
 mod site;
 mod sqlite;
+mod tei;
 mod web;

@@ -1,7 +1,7 @@
 //! Collections, the ledger and jobs: everything that a restart must not lose, except vectors.
 
 use crate::access::Pass;
-use crate::collection::{Collection, SparseSettings};
+use crate::collection::{Collection, SparseSettings, Tuning};
 use crate::error::Result;
 use crate::ids::{CollectionName, ContentHash, DocumentId, JobId};
 use crate::job::Job;
@@ -33,6 +33,12 @@ pub trait Metastore: Send + Sync {
     /// # Errors
     /// `NotFound` when there is no such collection.
     async fn settle_sparse(&self, pass: &Pass, sparse: Option<&SparseSettings>) -> Result<()>;
+
+    /// Replaces how the collection is searched.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such collection.
+    async fn set_tuning(&self, pass: &Pass, tuning: &Tuning) -> Result<()>;
 
     /// Removes the collection, its ledger and its jobs; does nothing when there is none.
     async fn delete_collection(&self, pass: &Pass) -> Result<()>;

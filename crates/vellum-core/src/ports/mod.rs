@@ -10,6 +10,7 @@ mod embedder;
 mod embedding_cache;
 mod metastore;
 mod object_store;
+mod reranker;
 mod vector_store;
 
 pub use clock::Clock;
@@ -19,6 +20,7 @@ pub use embedder::{Embedder, EmbedderInfo, TextKind};
 pub use embedding_cache::EmbeddingCache;
 pub use metastore::Metastore;
 pub use object_store::{Listed, Listing, ObjectMeta, ObjectStore};
+pub use reranker::{Reranker, must_be_scores};
 pub use vector_store::{
-    Leg, LegVector, Point, ScoredId, StoreSpec, StoredChunk, VectorStore, WithVectors,
+    Leg, LegVector, Point, Precision, ScoredId, StoreSpec, StoredChunk, VectorStore, WithVectors,
 };

@@ -35,6 +35,16 @@ pub enum LegVector {
     Sparse(SparseVector),
 }
 
+/// How sure a search must be to find the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// As the store is set up: large collections may be searched through an approximate index.
+    #[default]
+    Usual,
+    /// Every chunk that passes the filters is compared at full precision.
+    Exact,
+}
+
 /// One search leg.
 #[derive(Debug, Clone)]
 pub struct Leg {
@@ -44,6 +54,8 @@ pub struct Leg {
     pub filter: Option<Filter>,
     /// Number of results wanted, >= 1.
     pub limit: usize,
+    /// How sure it must be to find the best.
+    pub precision: Precision,
 }
 
 /// A result of a leg.

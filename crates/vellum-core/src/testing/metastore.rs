@@ -9,7 +9,7 @@ mod suite;
 pub use suite::{metastore_suite, sample_collection, sample_row, store_rows};
 
 use crate::access::Pass;
-use crate::collection::{Collection, SparseSettings};
+use crate::collection::{Collection, SparseSettings, Tuning};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionName, ContentHash, DocumentId, JobId};
 use crate::job::Job;
@@ -109,6 +109,16 @@ impl Metastore for MemoryMetastore {
         tables.must_exist(pass.collection())?;
         if let Some(collection) = tables.collections.get_mut(pass.collection()) {
             collection.sparse = sparse.cloned();
+        }
+        Ok(())
+    }
+
+    async fn set_tuning(&self, pass: &Pass, tuning: &Tuning) -> Result<()> {
+        pass.must_write()?;
+        let mut tables = self.tables();
+        tables.must_exist(pass.collection())?;
+        if let Some(collection) = tables.collections.get_mut(pass.collection()) {
+            collection.tuning = tuning.clone();
         }
         Ok(())
     }

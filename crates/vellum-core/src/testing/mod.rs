@@ -8,6 +8,7 @@ pub mod embedder;
 pub mod embedding_cache;
 pub mod metastore;
 pub mod object_store;
+pub mod reranker;
 pub mod vector_store;
 
 pub use clock::ManualClock;
@@ -16,4 +17,5 @@ pub use embedder::HashEmbedder;
 pub use embedding_cache::MemoryEmbeddingCache;
 pub use metastore::MemoryMetastore;
 pub use object_store::MemoryObjectStore;
+pub use reranker::WordReranker;
 pub use vector_store::MemoryVectorStore;

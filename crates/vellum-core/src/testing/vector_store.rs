@@ -14,12 +14,14 @@ use crate::access::{Pass, Principal, Verb};
 use crate::chunk::{Chunk, PageStart, Parent};
 use crate::document::{Document, Format, Layout, PageSize, Places, Position, Rect, Span};
 use crate::error::{ErrorKind, Result};
-use crate::filter::{Field, Filter};
+use crate::filter::{Field, Filter, Finite, Folder, Interval, Measure};
 use crate::ids::{ChunkId, CollectionName, ContentHash, DocumentId};
+use crate::metadata::{Metadata, instant};
 use crate::ports::{
-    Leg, LegVector, Point, ScoredId, StoreSpec, StoredChunk, VectorStore, WithVectors,
+    Leg, LegVector, Point, Precision, ScoredId, StoreSpec, StoredChunk, VectorStore, WithVectors,
 };
 use crate::vector::{Embedding, SparseVector};
+use std::ops::Bound;
 
 /// Largest difference of two equal scores, relative to the larger of the score and 1.
 pub const TOLERANCE: f32 = 1e-4;
@@ -56,7 +58,7 @@ pub fn pass(name: &str, verb: Verb) -> Pass {
     Pass::grant(&Principal::Owner, &collection, verb).expect("the owner gets a pass")
 }
 
-/// Returns the `ordinal`-th chunk of a test document; the uri decides name and format.
+/// Returns the `ordinal`-th chunk of a test document; the uri decides name, format, language, size and metadata.
 pub fn chunk(uri: &str, ordinal: u32, text: &str) -> Chunk {
     let collection: CollectionName = "suite".parse().expect("the name is valid");
     let start = ordinal as usize * 100;
@@ -73,6 +75,9 @@ pub fn chunk(uri: &str, ordinal: u32, text: &str) -> Chunk {
             "pdf" => Format::Pdf,
             _ => Format::Text,
         },
+        language: (extension != "txt").then(|| "en".to_owned()),
+        bytes: uri.len() as u64 * 100,
+        metadata: metadata(uri),
         ordinal,
         text: text.to_owned(),
         span: Span { start, end: start + text.len() },
@@ -83,6 +88,19 @@ pub fn chunk(uri: &str, ordinal: u32, text: &str) -> Chunk {
         parent: (ordinal > 0).then_some(Parent { first: 1, last: ordinal }),
         places: places(text),
     }
+}
+
+/// Returns the metadata of a test document, by the last byte of its name: none, or some with numbers and dates.
+fn metadata(uri: &str) -> Metadata {
+    let stem = uri.rsplit('/').next().and_then(|name| name.split('.').next()).unwrap_or_default();
+    let entries: &[(&str, &str)] = match stem.bytes().last().unwrap_or_default() % 4 {
+        0 => &[],
+        1 => &[("author", "Ä. \"B\""), ("date", "2024-02-29"), ("year", "2024")],
+        2 => &[("author", "C"), ("date", "2024-03-01T00:00:00.001+01:00"), ("year", "-1.5")],
+        _ => &[("author", "c"), ("date", "last week"), ("message-id", "x@y")],
+    };
+    let entries = entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Metadata::of(&entries.collect())
 }
 
 /// Returns places of a text whose first half stands on page 1 and the rest on page 2.
@@ -127,12 +145,13 @@ fn embedding(values: &[f32]) -> Embedding {
 }
 
 fn dense(values: &[f32], limit: usize) -> Leg {
-    Leg { vector: LegVector::Dense(embedding(values)), filter: None, limit }
+    let vector = LegVector::Dense(embedding(values));
+    Leg { vector, filter: None, limit, precision: Precision::Usual }
 }
 
 fn sparse(pairs: &[(u32, f32)], limit: usize) -> Leg {
     let vector = LegVector::Sparse(SparseVector::from_pairs(pairs.to_vec()));
-    Leg { vector, filter: None, limit }
+    Leg { vector, filter: None, limit, precision: Precision::Usual }
 }
 
 fn fixture() -> Vec<Point> {
@@ -303,7 +322,7 @@ async fn filters_hold_inside_every_read(store: &dyn VectorStore) {
         Filter::All(vec![is(Field::Format, "text"), not(is(Field::Document, &other))]),
         not(Filter::Any(vec![is(Field::Format, "text"), Filter::All(vec![])])),
     ];
-    for filter in cases {
+    for filter in cases.into_iter().chain(filters_on_what_documents_say()) {
         check_filter(store, &owner, &points, &filter).await;
     }
     // Both conditions must hold, and neither may be applied after the limit.
@@ -316,6 +335,56 @@ async fn filters_hold_inside_every_read(store: &dyn VectorStore) {
     let hits = store.search(&narrowed, &leg).await.expect("search");
     assert!(hits.is_empty(), "a leg's filter cannot widen the pass");
     done(store, &owner).await;
+}
+
+/// Returns conditions on metadata and measures, each alone, negated, and beside another.
+fn filters_on_what_documents_say() -> Vec<Filter> {
+    let name = |name: &str| name.parse().expect("the name is valid");
+    let is = |field, value: &str| Filter::In(field, vec![value.to_owned()]);
+    let under = |uri| Filter::Under(Folder::new(uri).expect("the folder is valid"));
+    let end = |number| Finite::new(number).expect("the number is finite");
+    let within = |measure, from, to| {
+        Filter::Within(measure, Interval::new(from, to).expect("there is an end"))
+    };
+    let at = |text| end(instant(text).expect("the date is valid") as f64);
+    let (february, march) = (at("2024-02-29"), at("2024-03-01"));
+    let year = || Measure::Number(name("year"));
+    let date = || Measure::Date(name("date"));
+    let leaves = vec![
+        is(Field::Metadata(name("author")), "C"),
+        is(Field::Metadata(name("author")), "Ä. \"B\""),
+        Filter::In(Field::Metadata(name("author")), vec!["c".to_owned(), "C".to_owned()]),
+        is(Field::Metadata(name("message-id")), "x@y"),
+        is(Field::Metadata(name("unknown")), "x"),
+        is(Field::Metadata(name("year")), "2024"),
+        is(Field::Title, "Tïtle \"quoted\""),
+        is(Field::Language, "en"),
+        Filter::Exists(Field::Metadata(name("author"))),
+        Filter::Exists(Field::Metadata(name("unknown"))),
+        Filter::Exists(Field::Title),
+        Filter::Exists(Field::Language),
+        Filter::Exists(Field::Format),
+        within(date(), Bound::Included(february), Bound::Unbounded),
+        within(date(), Bound::Excluded(february), Bound::Unbounded),
+        within(date(), Bound::Included(february), Bound::Excluded(march)),
+        within(date(), Bound::Unbounded, Bound::Included(february)),
+        within(year(), Bound::Unbounded, Bound::Excluded(end(0.0))),
+        within(year(), Bound::Included(end(2024.0)), Bound::Included(end(2024.0))),
+        within(year(), Bound::Included(end(3.0)), Bound::Included(end(1.0))),
+        within(Measure::Date(name("year")), Bound::Unbounded, Bound::Included(march)),
+        within(Measure::Number(name("author")), Bound::Unbounded, Bound::Included(march)),
+        within(Measure::Page, Bound::Included(end(2.0)), Bound::Unbounded),
+        within(Measure::Page, Bound::Unbounded, Bound::Excluded(end(1.0))),
+        within(Measure::Bytes, Bound::Excluded(end(1200.0)), Bound::Unbounded),
+        under("file:///"),
+        under("file:///sub"),
+        under("file:///su"),
+        under("s3://bucket/"),
+    ];
+    let text = is(Field::Format, "text");
+    let negated = leaves.iter().map(|leaf| Filter::Not(Box::new(leaf.clone())));
+    let beside = leaves.iter().map(|leaf| Filter::Any(vec![leaf.clone(), text.clone()]));
+    negated.chain(beside).chain(leaves.iter().cloned()).collect()
 }
 
 async fn check_filter(store: &dyn VectorStore, owner: &Pass, points: &[Point], filter: &Filter) {

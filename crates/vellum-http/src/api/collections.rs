@@ -1,9 +1,9 @@
 //! `/api/v1/collections`.
 
-use crate::extract::{Caller, Path};
+use crate::extract::{Caller, Json as Body, Path};
 use crate::problem::Problem;
 use crate::server::Server;
-use crate::wire::{CollectionInfo, CollectionList, CollectionShow};
+use crate::wire::{CollectionChange, CollectionInfo, CollectionList, CollectionShow};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -39,6 +39,26 @@ pub(crate) async fn show(
 ) -> Result<Json<CollectionShow>, Problem> {
     let name: CollectionName = name.parse()?;
     let pass = Pass::grant(&principal, &name, Verb::Read)?;
+    let summary = collections::summary(&server.app, &pass).await?;
+    let digest = collections::digest(&server.app, &pass).await?;
+    Ok(Json(CollectionShow::new(summary, digest)))
+}
+
+/// Changes how a collection is searched; shows it as [`show`] does.
+#[utoipa::path(
+    patch, path = "/api/v1/collections/{name}", tag = "collections",
+    params(("name" = String, Path)), request_body = CollectionChange,
+    responses((status = 200, body = CollectionShow), (status = "default", body = Problem))
+)]
+pub(crate) async fn change(
+    State(server): State<Arc<Server>>,
+    Caller(principal): Caller,
+    Path(name): Path<String>,
+    Body(change): Body<CollectionChange>,
+) -> Result<Json<CollectionShow>, Problem> {
+    let name: CollectionName = name.parse()?;
+    let pass = Pass::grant(&principal, &name, Verb::Write)?;
+    collections::tune(&server.app, &pass, &change.into()).await?;
     let summary = collections::summary(&server.app, &pass).await?;
     let digest = collections::digest(&server.app, &pass).await?;
     Ok(Json(CollectionShow::new(summary, digest)))

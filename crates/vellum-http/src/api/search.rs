@@ -23,7 +23,7 @@ pub(crate) async fn search(
 ) -> Result<axum::Json<SearchResponse>, Problem> {
     let pass = Pass::grant(&principal, &request.collection, Verb::Read)?;
     let _permit = server.permit(Work::Question)?;
-    let request: search::SearchRequest = request.into();
+    let request: search::SearchRequest = request.try_into()?;
     let found = search::search(&server.app, &pass, &request, WithVectors::No).await?;
     server.metrics.search(request.mode.as_str(), total(&found.timings));
     Ok(axum::Json(found.into()))

@@ -44,7 +44,7 @@ impl TryFrom<AskRequest> for rag::AskRequest {
         Ok(Self {
             question: request.question,
             top_k: request.top_k,
-            filter: request.filter.map(|filter| filter.of(&request.collection)),
+            filter: request.filter.map(|filter| filter.of(&request.collection)).transpose()?,
         })
     }
 }
@@ -62,6 +62,9 @@ pub struct AskResponse {
     pub citations: Vec<Citation>,
     /// Milliseconds by stage, with `total`.
     pub timings_ms: TimingsMs,
+    /// What did not work as it should, so that less was done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Where a part of an answer comes from.
@@ -117,6 +120,7 @@ impl From<rag::Answer> for AskResponse {
             generator: answer.generator.to_owned(),
             citations: answer.citations.into_iter().map(Into::into).collect(),
             timings_ms: timings_ms(&answer.timings),
+            notes: answer.notes,
         }
     }
 }

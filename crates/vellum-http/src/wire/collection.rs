@@ -1,10 +1,10 @@
-//! `GET /api/v1/collections` and `vellum collection list|show --json`.
+//! `/api/v1/collections` and `vellum collection list|show|set --json`.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use vellum_core::collection::{SplitMethod, SplitterSettings};
+use vellum_core::collection::{self, SplitMethod, SplitterSettings};
 use vellum_core::ids::CollectionName;
-use vellum_rag::collections::Summary;
+use vellum_rag::collections::{Change, Summary};
 
 /// All collections that the caller may read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -84,8 +84,111 @@ pub struct CollectionShow {
     pub splitter: Splitter,
     /// Language of the lexical index; null until it is settled, or where it has no analyser.
     pub language: Option<String>,
+    /// Other languages whose documents have an analyser of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_languages: Vec<String>,
+    /// How it is searched, where that differs from the settings.
+    #[serde(default)]
+    pub retrieval: Tuning,
     /// Creation time, milliseconds since the Unix epoch.
     pub created_ms: i64,
+}
+
+/// How ranked lists are fused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Fusion {
+    /// Weighted mean of scores.
+    Score,
+    /// Weighted reciprocal ranks.
+    Rank,
+}
+
+impl From<Fusion> for collection::Fusion {
+    fn from(fusion: Fusion) -> Self {
+        match fusion {
+            Fusion::Score => Self::Score,
+            Fusion::Rank => Self::Rank,
+        }
+    }
+}
+
+impl From<collection::Fusion> for Fusion {
+    fn from(fusion: collection::Fusion) -> Self {
+        match fusion {
+            collection::Fusion::Score => Self::Score,
+            collection::Fusion::Rank => Self::Rank,
+        }
+    }
+}
+
+/// How a collection is searched; what is absent is as the settings of the server say.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tuning {
+    /// How the legs are fused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    pub fusion: Option<Fusion>,
+    /// Weight of the embeddings in fusion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dense_weight: Option<f32>,
+    /// Weight of the words in fusion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sparse_weight: Option<f32>,
+    /// Results asked of each index before fusion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leg_limit: Option<usize>,
+    /// Choice of passages for an answer: 1 is pure relevance, 0 pure diversity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mmr_lambda: Option<f32>,
+    /// Candidates that the reranker reads; 0 leaves it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rerank_depth: Option<usize>,
+}
+
+impl From<collection::Tuning> for Tuning {
+    fn from(tuning: collection::Tuning) -> Self {
+        Self {
+            fusion: tuning.fusion.map(Into::into),
+            dense_weight: tuning.dense_weight,
+            sparse_weight: tuning.sparse_weight,
+            leg_limit: tuning.leg_limit,
+            mmr_lambda: tuning.mmr_lambda,
+            rerank_depth: tuning.rerank_depth,
+        }
+    }
+}
+
+impl From<Tuning> for collection::Tuning {
+    fn from(tuning: Tuning) -> Self {
+        Self {
+            fusion: tuning.fusion.map(Into::into),
+            dense_weight: tuning.dense_weight,
+            sparse_weight: tuning.sparse_weight,
+            leg_limit: tuning.leg_limit,
+            mmr_lambda: tuning.mmr_lambda,
+            rerank_depth: tuning.rerank_depth,
+        }
+    }
+}
+
+/// A change of how a collection is searched (`PATCH`): what is absent stays as it is.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CollectionChange {
+    /// New values.
+    #[serde(default)]
+    pub retrieval: Tuning,
+    /// Names of values that are again as the settings of the server say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reset: Vec<String>,
+}
+
+impl From<CollectionChange> for Change {
+    fn from(change: CollectionChange) -> Self {
+        Self { set: change.retrieval.into(), cleared: change.reset }
+    }
 }
 
 impl From<Summary> for CollectionInfo {
@@ -105,6 +208,10 @@ impl CollectionShow {
     /// Returns what `collection show` tells; `digest` is that of [`vellum_rag::collections::digest`].
     pub fn new(summary: Summary, digest: String) -> Self {
         let collection = summary.collection;
+        let (language, others) = match collection.sparse {
+            Some(sparse) => (sparse.language, sparse.others),
+            None => (collection.language, Vec::new()),
+        };
         Self {
             index_version: collection.settings.digest(),
             splitter: (&collection.settings.splitter).into(),
@@ -113,7 +220,9 @@ impl CollectionShow {
             chunks: summary.chunks,
             digest,
             embedder: collection.settings.embedder,
-            language: collection.sparse.map_or(collection.language, |sparse| sparse.language),
+            retrieval: collection.tuning.into(),
+            other_languages: others,
+            language,
             created_ms: collection.created_ms,
         }
     }

@@ -1,11 +1,13 @@
 //! `POST /api/v1/search` and `vellum search --json`.
 
-use super::{TimingsMs, default_collection, timings_ms};
+use super::{Filter, Fusion, TimingsMs, default_collection, milliseconds, timings_ms};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use vellum_core::collection::Tuning;
 use vellum_core::document::Span;
-use vellum_core::filter::{self, Field};
 use vellum_core::ids::{ChunkId, CollectionName, DocumentId};
+use vellum_core::ports::{Precision, ScoredId};
+use vellum_core::{Error, Result};
 use vellum_rag::search as rag;
 
 /// A search.
@@ -29,20 +31,101 @@ pub struct SearchRequest {
     /// Condition on the chunks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Filter>,
+    /// How the legs are fused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    pub fusion: Option<Fusion>,
+    /// Weight of the embeddings in fusion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0)]
+    pub dense_weight: Option<f32>,
+    /// Weight of the words in fusion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0)]
+    pub sparse_weight: Option<f32>,
+    /// Results asked of each index before fusion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 10000)]
+    pub leg_limit: Option<usize>,
+    /// Candidates that the reranker reads, if one is configured; 0 leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1000)]
+    pub rerank_depth: Option<usize>,
+    /// Chooses hits that differ from each other: 1 is pure relevance, 0 pure diversity. Absent: by relevance alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1)]
+    pub mmr_lambda: Option<f32>,
+    /// Most hits of one document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1000)]
+    pub group_by_document: Option<usize>,
+    /// Chunks before and after each hit whose text comes with it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schema(default = 0, maximum = 10)]
+    pub neighbours: usize,
+    /// Compares every chunk, also where the collection has an approximate index.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schema(default = false)]
+    pub exact: bool,
+    /// Tells what each stage saw, kept and removed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schema(default = false)]
+    pub explain: bool,
+}
+
+impl SearchRequest {
+    /// Returns a search of `collection` without options.
+    pub fn new(query: impl Into<String>, collection: CollectionName) -> Self {
+        Self {
+            query: query.into(),
+            collection,
+            top_k: default_top_k(),
+            mode: Mode::default(),
+            filter: None,
+            fusion: None,
+            dense_weight: None,
+            sparse_weight: None,
+            leg_limit: None,
+            rerank_depth: None,
+            mmr_lambda: None,
+            group_by_document: None,
+            neighbours: 0,
+            exact: false,
+            explain: false,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn default_top_k() -> usize {
     10
 }
 
-impl From<SearchRequest> for rag::SearchRequest {
-    fn from(request: SearchRequest) -> Self {
-        Self {
-            query: request.query,
-            top_k: request.top_k,
-            mode: request.mode.into(),
-            filter: request.filter.map(|filter| filter.of(&request.collection)),
-        }
+impl TryFrom<SearchRequest> for rag::SearchRequest {
+    type Error = Error;
+
+    fn try_from(request: SearchRequest) -> Result<Self> {
+        let filter = request.filter.map(|filter| filter.of(&request.collection)).transpose()?;
+        Ok(Self {
+            filter,
+            tuning: Tuning {
+                fusion: request.fusion.map(Into::into),
+                dense_weight: request.dense_weight,
+                sparse_weight: request.sparse_weight,
+                leg_limit: request.leg_limit,
+                mmr_lambda: request.mmr_lambda,
+                rerank_depth: request.rerank_depth,
+            },
+            precision: if request.exact { Precision::Exact } else { Precision::Usual },
+            diversify: request.mmr_lambda.is_some(),
+            group_by_document: request.group_by_document,
+            neighbours: request.neighbours,
+            explain: request.explain,
+            ..Self::new(request.query, request.top_k, request.mode.into())
+        })
     }
 }
 
@@ -69,66 +152,6 @@ impl From<Mode> for rag::Mode {
     }
 }
 
-/// A boolean condition on chunks: an object with one of these keys.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-#[schema(no_recursion)]
-pub enum Filter {
-    /// All of these hold.
-    All(Vec<Filter>),
-    /// One of these holds.
-    Any(Vec<Filter>),
-    /// This does not hold.
-    Not(Box<Filter>),
-    /// The field equals one of the values.
-    In(FilterIn),
-}
-
-/// A field and the values that it may have.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FilterIn {
-    /// The field.
-    pub field: FilterField,
-    /// The values; an empty list never holds.
-    pub values: Vec<String>,
-}
-
-/// A property of a chunk that can be filtered on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FilterField {
-    /// The document's id.
-    Document,
-    /// The document's uri.
-    Uri,
-    /// The document's file name.
-    Source,
-    /// The document's format, by its lowercase name.
-    Format,
-}
-
-impl Filter {
-    /// Returns the condition on the chunks of a collection.
-    pub(super) fn of(self, collection: &CollectionName) -> filter::Filter {
-        let all = |parts: Vec<Self>| parts.into_iter().map(|part| part.of(collection)).collect();
-        match self {
-            Self::All(parts) => filter::Filter::All(all(parts)),
-            Self::Any(parts) => filter::Filter::Any(all(parts)),
-            Self::Not(part) => filter::Filter::Not(Box::new(part.of(collection))),
-            Self::In(FilterIn { field, values }) => match field {
-                FilterField::Document => filter::Filter::In(Field::Document, values),
-                FilterField::Uri => {
-                    let id = |uri: &String| DocumentId::derive(collection, uri).to_string();
-                    filter::Filter::In(Field::Document, values.iter().map(id).collect())
-                }
-                FilterField::Source => filter::Filter::In(Field::Source, values),
-                FilterField::Format => filter::Filter::In(Field::Format, values),
-            },
-        }
-    }
-}
-
 /// What a search found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SearchResponse {
@@ -136,6 +159,54 @@ pub struct SearchResponse {
     pub hits: Vec<Hit>,
     /// Milliseconds by stage, with `total`.
     pub timings_ms: TimingsMs,
+    /// What did not work as it should, so that less was done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// What each stage did; present when it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Trace>,
+}
+
+/// What the stages of a search did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Trace {
+    /// The filter in force, as text; null without one.
+    pub filter: Option<String>,
+    /// The stages, in order.
+    pub stages: Vec<Stage>,
+}
+
+/// What one stage of a search did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Stage {
+    /// `dense`, `sparse`, `fuse`, `fetch`, `rerank`, `group`, `mmr`, `cut` or `neighbours`.
+    pub name: String,
+    /// Candidates that came in; for `dense` and `sparse` the results that were asked for.
+    pub seen: usize,
+    /// Candidates that went out.
+    pub kept: usize,
+    /// Those that went out, best first, with the stage's score; the first 100.
+    pub scores: Vec<Candidate>,
+    /// Those that did not, with the reason; the first 100.
+    pub removed: Vec<Candidate>,
+    /// What the stage did, in a few words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// Milliseconds; `dense` and `sparse` run at the same time.
+    pub ms: f64,
+}
+
+/// A chunk in a stage of a search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Candidate {
+    /// The chunk.
+    #[schema(value_type = String, format = "uuid")]
+    pub chunk_id: ChunkId,
+    /// Its score: of what was kept, after the stage; of what was removed, before it.
+    pub score: f32,
+    /// Why it was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A found chunk.
@@ -170,6 +241,12 @@ pub struct Hit {
     pub end: usize,
     /// The text.
     pub text: String,
+    /// Texts of the chunks before it, in reading order, as many as `neighbours` asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<String>,
+    /// Texts of the chunks after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
 }
 
 /// Scores by stage; null where the stage did not see the chunk. Scales differ.
@@ -189,7 +266,36 @@ impl From<rag::SearchResponse> for SearchResponse {
     fn from(response: rag::SearchResponse) -> Self {
         Self {
             timings_ms: timings_ms(&response.timings),
+            notes: response.notes,
+            explain: response.trace.map(Into::into),
             hits: response.hits.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<rag::Trace> for Trace {
+    fn from(trace: rag::Trace) -> Self {
+        let stages = trace.stages.into_iter().map(Into::into).collect();
+        Self { filter: trace.filter, stages }
+    }
+}
+
+impl From<rag::Stage> for Stage {
+    fn from(stage: rag::Stage) -> Self {
+        let kept = |ScoredId { id, score }| Candidate { chunk_id: id, score, reason: None };
+        let removed = |gone: rag::Removed| Candidate {
+            chunk_id: gone.id,
+            score: gone.score,
+            reason: Some(gone.reason),
+        };
+        Self {
+            name: stage.name.to_owned(),
+            seen: stage.seen,
+            kept: stage.kept,
+            scores: stage.scores.into_iter().map(kept).collect(),
+            removed: stage.removed.into_iter().map(removed).collect(),
+            note: stage.note,
+            ms: milliseconds(stage.time),
         }
     }
 }
@@ -205,7 +311,7 @@ impl From<rag::Hit> for Hit {
                 dense: hit.scores.dense,
                 sparse: hit.scores.sparse,
                 fused: hit.scores.fused,
-                rerank: None,
+                rerank: hit.scores.rerank,
             },
             chunk_id: chunk.id,
             document_id: chunk.document,
@@ -217,6 +323,8 @@ impl From<rag::Hit> for Hit {
             also: hit.also,
             uri: chunk.uri,
             text: chunk.text,
+            before: hit.before,
+            after: hit.after,
         }
     }
 }

@@ -38,6 +38,58 @@ async fn search_finds_and_tells_the_score_of_each_stage() {
 }
 
 #[tokio::test]
+async fn a_search_takes_options_and_explains_itself() {
+    let world = World::filled().await;
+    let search = async |body: Value| world.call("POST /api/v1/search", Some(body)).await;
+    let range = json!({"range": {"field": "page", "gte": 2}});
+    let body = json!({"query": "paid leave days", "filter": range, "explain": true, "neighbours": 1,
+        "group_by_document": 1, "mmr_lambda": 0.5, "exact": true, "fusion": "rank", "dense_weight": 0.1});
+    let reply = search(body).await;
+    let found: SearchResponse = serde_json::from_value(reply.json()).unwrap();
+    assert!(
+        !found.hits.is_empty() && found.hits.iter().all(|hit| hit.page >= Some(2)),
+        "{}",
+        reply.text
+    );
+    let trace = found.explain.unwrap();
+    assert_eq!(trace.filter.as_deref(), Some("page >= 2"));
+    let names: Vec<&str> = trace.stages.iter().map(|stage| stage.name.as_str()).collect();
+    assert_eq!(names, ["dense", "sparse", "fuse", "fetch", "group", "mmr", "neighbours"]);
+    let plain = search(json!({"query": "paid leave days"})).await.json();
+    assert!(
+        plain["explain"].is_null()
+            && plain["notes"].is_null()
+            && plain["hits"][0]["before"].is_null()
+    );
+    for (wrong, status) in [
+        (json!({"range": {"field": "format", "gte": 2}}), 400),
+        (json!({"in": {"field": "payload.key", "values": []}}), 400),
+        (json!({"in": {"field": "metadata.A", "values": []}}), 400),
+    ] {
+        let reply = search(json!({"query": "x", "filter": wrong})).await;
+        assert_eq!(reply.status, status, "{wrong}: {}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn a_collection_is_tuned() {
+    let world = World::filled().await;
+    let change =
+        async |body: Value| world.call("PATCH /api/v1/collections/default", Some(body)).await;
+    let changed = change(json!({"retrieval": {"fusion": "rank", "sparse_weight": 1}})).await.json();
+    assert_eq!(changed["retrieval"], json!({"fusion": "rank", "sparse_weight": 1.0}));
+    let changed = change(json!({"reset": ["fusion"]})).await.json();
+    assert_eq!(changed["retrieval"], json!({"sparse_weight": 1.0}));
+    for wrong in [
+        json!({"retrieval": {"mmr_lambda": 2}}),
+        json!({"reset": ["x"]}),
+        json!({"retrieval": {"x": 1}}),
+    ] {
+        assert_eq!(change(wrong).await.status, 400);
+    }
+}
+
+#[tokio::test]
 async fn ask_answers_with_verbatim_citations() {
     let world = World::filled().await;
     let body = json!({"question": "How many days of paid leave do employees receive per year?"});
@@ -174,13 +226,13 @@ GET /nowhere -> 404 not_found: there is no route `/nowhere` (`/api/v1/openapi.js
 GET /api/v1/nowhere -> 404 not_found: there is no route `/api/v1/nowhere` (`/api/v1/openapi.json` lists the routes)
 PUT /api/v1/search -> 405 method_not_allowed: `/api/v1/search` does not answer to PUT
 POST /api/v1/search -> 415 unsupported_media_type: the body's media type is `none` (send `Content-Type: application/json`)
-POST /api/v1/search -> 400 invalid: the body is not what this route takes: unknown field `topk`, expected one of `query`, `collection`, `top_k`, `mode`, `filter` at line 1 column 19
+POST /api/v1/search -> 400 invalid: the body is not what this route takes: unknown field `topk`, expected one of `query`, `collection`, `top_k`, `mode`, `filter`, `fusion`, `dense_weight`, `sparse_weight`, `leg_limit`, `rerank_depth`, `mmr_lambda`, `group_by_document`, `neighbours`, `exact`, `explain` at line 1 column 19
 POST /api/v1/search -> 400 invalid: the query is empty (ask something)
 POST /api/v1/search -> 400 invalid: top_k 0 is not in 1 to 1000
 POST /api/v1/search -> 400 invalid: the body is not what this route takes: unknown variant `fuzzy`, expected one of `hybrid`, `dense`, `sparse` at line 1 column 27
 POST /api/v1/search -> 400 invalid: the body is not what this route takes: collection name `No Such` is not valid at line 1 column 36
 POST /api/v1/search -> 404 not_found: collection `other` does not exist (`vellum ingest PATH` makes it, `vellum collection list` shows what there is)
-POST /api/v1/search -> 400 invalid: the body is not what this route takes: unknown variant `near`, expected one of `all`, `any`, `not`, `in` at line 1 column 29
+POST /api/v1/search -> 400 invalid: the body is not what this route takes: unknown variant `near`, expected one of `all`, `any`, `not`, `in`, `range`, `exists`, `under` at line 1 column 29
 POST /api/v1/ask -> 400 invalid: top_k 100000 is not in 1 to 1000
 POST /api/v1/ask -> 400 invalid: the body is not what this route takes: missing field `question` at line 1 column 2
 GET /api/v1/collections/UPPER -> 400 invalid: collection name `UPPER` is not valid (use 1 to 63 characters of a-z, 0-9, - and _, starting with a letter or digit)

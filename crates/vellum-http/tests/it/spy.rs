@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use vellum_core::access::Pass;
 use vellum_core::chunk::Chunk;
-use vellum_core::collection::{Collection, SparseSettings};
+use vellum_core::collection::{Collection, SparseSettings, Tuning};
 use vellum_core::filter::Filter;
 use vellum_core::ids::{ChunkId, CollectionName, ContentHash, DocumentId, JobId};
 use vellum_core::job::Job;
@@ -49,6 +49,7 @@ impl Spy {
             embedder: self.clone(),
             vectors: self.clone(),
             metastore: self.clone(),
+            reranker: None,
             embeddings: None,
             worker: "test".to_owned(),
             clock: Arc::new(ManualClock::default()),
@@ -171,6 +172,9 @@ impl Metastore for Spy {
         self.seen()
     }
     async fn settle_sparse(&self, _: &Pass, _: Option<&SparseSettings>) -> Result<()> {
+        self.seen()
+    }
+    async fn set_tuning(&self, _: &Pass, _: &Tuning) -> Result<()> {
         self.seen()
     }
     async fn delete_collection(&self, _: &Pass) -> Result<()> {

@@ -53,6 +53,7 @@ pub(crate) fn app(objects: Arc<MemoryObjectStore>) -> App {
         embedder: Arc::new(HashEmbedder::new(24)),
         vectors: Arc::new(MemoryVectorStore::default()),
         metastore: Arc::new(MemoryMetastore::default()),
+        reranker: None,
         embeddings: None,
         worker: "test".to_owned(),
         clock: Arc::new(ManualClock::default()),

@@ -10,8 +10,9 @@
 use crate::support::{DIM, dense_leg, open, scratch, small, sparse_leg};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use vellum_core::access::Verb;
-use vellum_core::filter::{Field, Filter};
+use vellum_core::filter::{Field, Filter, Finite, Folder, Interval, Measure};
 use vellum_core::ports::{Leg, LegVector, Point, ScoredId, StoreSpec, VectorStore, WithVectors};
 use vellum_core::testing::MemoryVectorStore;
 use vellum_core::testing::vector_store::{TOLERANCE, assert_same_ranking, chunk, pass, point};
@@ -68,6 +69,18 @@ fn filter() -> impl Strategy<Value = Filter> {
             |names| { Filter::In(Field::Format, names.into_iter().map(str::to_owned).collect(),) }
         ),
         Just(Filter::In(Field::Source, vec!["0.md".to_owned(), "1.txt".to_owned()])),
+        (0u8..3, -2i32..2030, any::<bool>())
+            .prop_map(|(kind, end, above)| within(kind, end, above)),
+        prop::sample::select(vec!["author", "date", "none"]).prop_flat_map(|key| {
+            let field = Field::Metadata(key.parse().unwrap());
+            prop_oneof![
+                Just(Filter::Exists(field.clone())),
+                Just(Filter::In(field, vec!["C".to_owned(), "2024-02-29".to_owned()])),
+            ]
+        }),
+        Just(Filter::Exists(Field::Title)),
+        prop::sample::select(vec!["file:///", "file:///0"])
+            .prop_map(|uri| Filter::Under(Folder::new(uri).unwrap())),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
@@ -76,6 +89,17 @@ fn filter() -> impl Strategy<Value = Filter> {
             inner.prop_map(|part| Filter::Not(Box::new(part))),
         ]
     })
+}
+
+fn within(kind: u8, end: i32, above: bool) -> Filter {
+    let measure = match kind {
+        0 => Measure::Page,
+        1 => Measure::Bytes,
+        _ => Measure::Number("year".parse().unwrap()),
+    };
+    let end = Bound::Included(Finite::new(f64::from(end)).unwrap());
+    let (from, to) = if above { (end, Bound::Unbounded) } else { (Bound::Unbounded, end) };
+    Filter::Within(measure, Interval::new(from, to).unwrap())
 }
 
 fn operation() -> impl Strategy<Value = Operation> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use vellum_core::access::{Pass, Verb};
-use vellum_core::ports::{Leg, LegVector, Point, StoreSpec, VectorStore};
+use vellum_core::ports::{Leg, LegVector, Point, Precision, StoreSpec, VectorStore};
 use vellum_core::testing::vector_store::{chunk, pass, point};
 use vellum_core::vector::{Embedding, SparseVector};
 use vellum_index::{EdgeSettings, EdgeStore};
@@ -66,10 +66,10 @@ pub(crate) fn document(n: u64, n_chunks: u32) -> Vec<Point> {
 
 pub(crate) fn dense_leg(values: &[f32], limit: usize) -> Leg {
     let vector = LegVector::Dense(Embedding::normalised(values.to_vec()).unwrap());
-    Leg { vector, filter: None, limit }
+    Leg { vector, filter: None, limit, precision: Precision::Usual }
 }
 
 pub(crate) fn sparse_leg(pairs: &[(u32, f32)], limit: usize) -> Leg {
     let vector = LegVector::Sparse(SparseVector::from_pairs(pairs.to_vec()));
-    Leg { vector, filter: None, limit }
+    Leg { vector, filter: None, limit, precision: Precision::Usual }
 }

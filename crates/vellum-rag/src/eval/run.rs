@@ -86,8 +86,7 @@ pub(super) async fn rank(
 }
 
 async fn find(app: &App, pass: &Pass, query: &Query, mode: Mode) -> Result<Ranking> {
-    let request =
-        SearchRequest { query: query.text.clone(), top_k: CHUNK_DEPTH, mode, filter: None };
+    let request = SearchRequest::new(&query.text, CHUNK_DEPTH, mode);
     let started = app.clock.elapsed();
     let found = search::search(app, pass, &request, WithVectors::No)
         .await

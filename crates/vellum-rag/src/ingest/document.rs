@@ -4,7 +4,8 @@ use super::claim::{Work, must_hold};
 use super::copies::original_of;
 use super::{PERMIT_BYTES, Run};
 use crate::bm25::{self, Analyser};
-use crate::search::analyser_language;
+use crate::language;
+use crate::search::analyser;
 use crate::split::{self, Origin, Place};
 use futures::StreamExt;
 use std::collections::HashSet;
@@ -12,10 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vellum_core::chunk::Chunk;
 use vellum_core::collection::SplitterSettings;
-use vellum_core::document::{Document, PAGES_WITHOUT_TEXT};
+use vellum_core::document::{Document, Format, PAGES_WITHOUT_TEXT};
 use vellum_core::filter::{Field, Filter};
 use vellum_core::ids::{ChunkId, CollectionName, ContentHash, TextHash};
 use vellum_core::ledger::{DocumentState, LedgerRow};
+use vellum_core::metadata::Metadata;
 use vellum_core::ports::{Content, ConvertInput, Embedder, ObjectMeta, Point, TextKind};
 use vellum_core::vector::{Embedding, SparseVector};
 use vellum_core::{Error, ErrorKind, Result, Retry};
@@ -232,6 +234,21 @@ async fn copy(
     Ok(Outcome { wrote: had_chunks, ..Outcome::of(row, Change::Updated) })
 }
 
+/// What is known of a whole document from its first part.
+#[derive(Debug, Clone, Default)]
+struct About {
+    language: Option<&'static str>,
+    metadata: Metadata,
+}
+
+impl About {
+    fn of(part: &Document) -> Self {
+        let is_prose = !matches!(part.format, Format::Code | Format::Csv | Format::Json);
+        let language = if is_prose { language::detect(&part.text) } else { None };
+        Self { language, metadata: Metadata::of(&part.metadata) }
+    }
+}
+
 /// Converts, splits, embeds and writes the document part by part, then deletes what an older version left.
 ///
 /// The inner result is the document's own: its content cannot be read, perhaps after some of it was written.
@@ -244,6 +261,7 @@ async fn store_parts(
 ) -> Result<Result<()>> {
     let mut parts = run.app.converter.parts(ConvertInput { name: object.name.clone(), content });
     let mut place = Place::default();
+    let mut about = About::default();
     while let Some(part) = parts.next().await {
         let part = match part {
             Ok(part) => part,
@@ -252,6 +270,7 @@ async fn store_parts(
         if written.ids.is_empty() {
             row.format = Some(part.format);
             row.title.clone_from(&part.title);
+            about = About::of(&part);
         }
         if let Some(pages) = part.metadata.get(PAGES_WITHOUT_TEXT) {
             warn_of_scans(run, object, pages);
@@ -259,7 +278,7 @@ async fn store_parts(
         written.pages += part.pages().count() as u64;
         row.pages = written.pages as u32;
         let chunks;
-        (chunks, place) = split_part(run, part, place, object, row).await?;
+        (chunks, place) = split_part(run, part, place, object, row, &about).await?;
         for batch in chunks.chunks(BATCH) {
             // Named before they are written: a deadline may fall in between.
             written.ids.extend(batch.iter().map(|chunk| chunk.id));
@@ -397,6 +416,7 @@ async fn split_part(
     place: Place,
     object: &ObjectMeta,
     row: &LedgerRow,
+    about: &About,
 ) -> Result<(Vec<Chunk>, Place)> {
     let unread = || Error::new(ErrorKind::Internal, "a document is split before it is read");
     let content = row.content.clone().ok_or_else(unread)?;
@@ -408,6 +428,7 @@ async fn split_part(
         row: row.clone(),
         content,
         part,
+        about: about.clone(),
     });
     let sentences = {
         let cutter = cutter.clone();
@@ -440,6 +461,7 @@ struct Cutter {
     row: LedgerRow,
     content: ContentHash,
     part: Document,
+    about: About,
 }
 
 impl Cutter {
@@ -451,13 +473,17 @@ impl Cutter {
             content: &self.content,
             settings: &self.row.settings,
             title: self.row.title.as_deref(),
+            language: self.about.language,
+            bytes: self.row.bytes,
+            metadata: &self.about.metadata,
         }
     }
 }
 
-/// Embeds and writes a batch of chunks; returns the number of texts that were embedded.
+/// Embeds and writes a batch of chunks of one document; returns the number of texts that were embedded.
 async fn store(run: &Run<'_>, batch: &[Chunk]) -> Result<u64> {
-    let analyser = Arc::new(Analyser::new(analyser_language(&run.collection)));
+    let language = batch.first().and_then(|chunk| chunk.language.as_deref());
+    let analyser = Arc::new(analyser(&run.collection, language));
     let avg_len = run.collection.sparse.as_ref().map_or(PROVISIONAL_AVG_LEN, |s| s.avg_len);
     let texts: Vec<String> = batch.iter().map(|chunk| chunk.indexed_text().into_owned()).collect();
     let (dense, embedded) = embed(run, &texts).await?;

@@ -26,6 +26,7 @@ use vellum_core::chunk::{Chunk, PageStart, Parent};
 use vellum_core::collection::{SplitMethod, SplitterSettings};
 use vellum_core::document::{Document, PART_SEPARATOR, Places, SectionKind, Span};
 use vellum_core::ids::{ChunkId, CollectionName, ContentHash, DocumentId};
+use vellum_core::metadata::Metadata;
 use vellum_core::vector::Embedding;
 
 /// Where a part begins in its document.
@@ -53,6 +54,12 @@ pub struct Origin<'a> {
     pub settings: &'a str,
     /// Title of the whole document.
     pub title: Option<&'a str>,
+    /// Language of the whole document, ISO 639-1.
+    pub language: Option<&'a str>,
+    /// Size of its source object in bytes.
+    pub bytes: u64,
+    /// What it says about itself.
+    pub metadata: &'a Metadata,
 }
 
 /// Returns the chunks of a part of a document, in order; empty when it has no visible text.
@@ -87,6 +94,9 @@ pub fn split(
             source: origin.name.to_owned(),
             title: origin.title.map(str::to_owned),
             format: document.format,
+            language: origin.language.map(str::to_owned),
+            bytes: origin.bytes,
+            metadata: origin.metadata.clone(),
             ordinal,
             text: document.text[span.start..span.end].to_owned(),
             span: Span { start: place.bytes + span.start, end: place.bytes + span.end },

@@ -44,6 +44,9 @@ fn chunks_from(
         content: &content,
         settings: "s",
         title: Some("T"),
+        language: Some("en"),
+        bytes: 14,
+        metadata: &Metadata::default(),
     };
     let vectors = vectors(&sentences(document, &origin, settings, n_tokens));
     split(document, place, &origin, settings, n_tokens, &vectors)

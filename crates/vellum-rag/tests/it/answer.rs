@@ -10,7 +10,7 @@ use vellum_rag::answer::{AskEvent, AskRequest, ask};
 use vellum_rag::search::{Mode, SearchRequest, search};
 
 fn request(query: &str, mode: Mode) -> SearchRequest {
-    SearchRequest { query: query.to_owned(), top_k: 5, mode, filter: None }
+    SearchRequest::new(query, 5, mode)
 }
 
 async fn world() -> World {

@@ -41,10 +41,8 @@ async fn equal_contents_are_indexed_once_and_cited_with_every_place() {
     assert_eq!(originals(&world).await, ["a/x.txt", "z.txt"], "the least uri holds the chunks");
     assert_eq!(world.contents().await.len(), 2);
     let request = |filter| SearchRequest {
-        query: "When does the pump run?".into(),
-        top_k: 1,
-        mode: Mode::Hybrid,
         filter,
+        ..SearchRequest::new("When does the pump run?", 1, Mode::Hybrid)
     };
     let found = search(&app, &pass(), &request(None), WithVectors::No).await.unwrap();
     let hit = &found.hits[0];

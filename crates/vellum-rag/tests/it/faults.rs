@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use vellum_core::access::Pass;
 use vellum_core::chunk::Chunk;
-use vellum_core::collection::{Collection, SparseSettings};
+use vellum_core::collection::{Collection, SparseSettings, Tuning};
 use vellum_core::error::{Error, ErrorKind, Result};
 use vellum_core::filter::Filter;
 use vellum_core::ids::{ChunkId, CollectionName, ContentHash, DocumentId, JobId};
@@ -122,6 +122,10 @@ impl Metastore for FaultyMetastore {
     async fn settle_sparse(&self, pass: &Pass, sparse: Option<&SparseSettings>) -> Result<()> {
         burn(&self.fuse)?;
         self.inner.settle_sparse(pass, sparse).await
+    }
+    async fn set_tuning(&self, pass: &Pass, tuning: &Tuning) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.set_tuning(pass, tuning).await
     }
     async fn delete_collection(&self, pass: &Pass) -> Result<()> {
         burn(&self.fuse)?;

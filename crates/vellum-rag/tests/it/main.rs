@@ -7,6 +7,8 @@ mod copies;
 mod faults;
 mod ingest;
 mod jobs;
+mod languages;
+mod options;
 mod split;
 mod trec;
 mod world;

@@ -7,7 +7,7 @@ use vellum_core::collection::{SplitMethod, SplitterSettings};
 use vellum_core::ports::WithVectors;
 use vellum_rag::answer::{AskRequest, ask};
 use vellum_rag::app::App;
-use vellum_rag::eval::dataset::{self, Files};
+use vellum_rag::eval::dataset;
 use vellum_rag::eval::run;
 use vellum_rag::eval::source::{DatasetConverter, DatasetObjects};
 use vellum_rag::search::{Mode, SearchRequest, search};
@@ -24,13 +24,15 @@ async fn handbook(world: &World, splitter: SplitterSettings) -> Arc<App> {
     ];
     let line =
         serde_json::json!({"_id": "h", "title": "Handbook", "text": text, "sections": sections});
-    let files = Files {
-        corpus: line.to_string(),
-        queries: r#"{"_id": "q", "text": "?"}"#.to_owned(),
-        ..Files::default()
-    };
+    let dir = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: String| std::fs::write(dir.path().join(file), text).unwrap();
+    std::fs::create_dir(dir.path().join("qrels")).unwrap();
+    write("corpus.jsonl", line.to_string());
+    write("queries.jsonl", r#"{"_id": "q", "text": "?"}"#.to_owned());
+    write("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq\th\t1\n".to_owned());
+    let dataset = dataset::open(dir.path()).unwrap();
     let mut product = world.product("local");
-    product.objects = DatasetObjects::new(&dataset::parse("handbook", &files).unwrap());
+    product.objects = Arc::new(DatasetObjects(dataset.corpus.clone()));
     product.converter = Arc::new(DatasetConverter);
     product.settings.splitter = splitter;
     let app = Arc::new(product);
@@ -49,12 +51,7 @@ async fn title_and_headings_are_found_and_not_cited() {
     let found = async |context| {
         let settings = SplitterSettings { context, ..SplitterSettings::new(24, 0) };
         let app = handbook(&World::new(), settings).await;
-        let request = SearchRequest {
-            query: "handbook pumps winter bar".to_owned(),
-            top_k: 1,
-            mode: Mode::Sparse,
-            filter: None,
-        };
+        let request = SearchRequest::new("handbook pumps winter bar", 1, Mode::Sparse);
         search(&app, &pass(), &request, WithVectors::No).await.unwrap().hits.remove(0)
     };
     let with = found(true).await;

@@ -70,6 +70,7 @@ impl World {
             embedder: self.embedder.clone() as Arc<dyn Embedder>,
             vectors,
             metastore,
+            reranker: None,
             embeddings: Some(self.embeddings.clone() as Arc<dyn EmbeddingCache>),
             worker: worker.to_owned(),
             clock: Arc::new(ManualClock::default()),

@@ -13,16 +13,17 @@ pub(crate) async fn ask(config: &Config, args: args::Ask) -> Result<Outcome> {
     let answer = session
         .ask(wire::AskRequest {
             question: args.question,
-            collection: args.collection.collection,
+            collection: args.collection.collection.clone(),
             top_k: args.top_k,
             stream: false,
-            filter: None,
+            filter: super::search::filter(&args.filter, &args.collection.collection)?,
         })
         .await?;
     if args.json.json {
         print::json(&answer)?;
         return Ok(Outcome::of(!answer.refused));
     }
+    answer.notes.iter().for_each(print::note);
     print::line(&answer.answer)?;
     if !answer.citations.is_empty() {
         print::line("")?;

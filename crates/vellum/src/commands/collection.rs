@@ -1,4 +1,4 @@
-//! `vellum collection list|show|delete`.
+//! `vellum collection list|show|set|delete`.
 
 use crate::args::Collection;
 use crate::print::{self, Outcome};
@@ -7,14 +7,17 @@ use comfy_table::{Table, presets};
 use std::io::{BufRead, IsTerminal, Write};
 use vellum_core::ids::CollectionName;
 use vellum_core::{Error, ErrorKind, Result};
-use vellum_http::wire::Splitter;
+use vellum_http::wire::{self, Splitter};
 use vellum_server::config::Config;
 
 pub(crate) async fn collection(config: &Config, args: Collection) -> Result<Outcome> {
     let session = session::open(config).await?;
     match args {
         Collection::List { json } => list(&session, json.json).await,
-        Collection::Show { name, json } => show(&session, &name, json.json).await,
+        Collection::Show { name, json } => tell(session.show(&name).await?, json.json),
+        Collection::Set { name, values, json } => {
+            tell(session.change(&name, change(&values)?).await?, json.json)
+        }
         Collection::Delete { name, yes } => {
             if !yes {
                 confirm(&session, &name).await?;
@@ -50,8 +53,40 @@ async fn list(session: &Session, json: bool) -> Result<Outcome> {
     Ok(Outcome::Yes)
 }
 
-async fn show(session: &Session, name: &CollectionName, json: bool) -> Result<Outcome> {
-    let shown = session.show(name).await?;
+/// Returns the change that `NAME=VALUE`s ask for.
+fn change(values: &[String]) -> Result<wire::CollectionChange> {
+    let mut change = wire::CollectionChange::default();
+    let mut set = serde_json::Map::new();
+    for pair in values {
+        let Some((name, value)) = pair.split_once('=') else {
+            return Err(Error::new(ErrorKind::Invalid, format!("`{pair}` is not NAME=VALUE"))
+                .with_hint("write it like `dense_weight=0.6`, or `dense_weight=` to undo that"));
+        };
+        match value {
+            "" => change.reset.push(name.to_owned()),
+            value => {
+                let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+                set.insert(name.to_owned(), value);
+            }
+        }
+    }
+    change.retrieval = serde_json::from_value(set.into())
+        .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
+    Ok(change)
+}
+
+/// Returns the values that a collection sets, as they are typed.
+fn typed(retrieval: &wire::Tuning) -> String {
+    let values = serde_json::to_value(retrieval).unwrap_or_default();
+    let pairs = values.as_object().into_iter().flatten();
+    let pairs = pairs.map(|(name, value)| {
+        format!("{name}={}", value.as_str().map_or(value.to_string(), str::to_owned))
+    });
+    let pairs: Vec<String> = pairs.collect();
+    if pairs.is_empty() { "as the settings say".to_owned() } else { pairs.join(" ") }
+}
+
+fn tell(shown: wire::CollectionShow, json: bool) -> Result<Outcome> {
     if json {
         print::json(&shown)?;
         return Ok(Outcome::Yes);
@@ -60,11 +95,12 @@ async fn show(session: &Session, name: &CollectionName, json: bool) -> Result<Ou
         ("name", shown.name.to_string()),
         ("documents", shown.documents.to_string()),
         ("chunks", shown.chunks.to_string()),
-        ("digest", shown.digest),
-        ("index version", shown.index_version),
-        ("embedder", shown.embedder),
+        ("digest", shown.digest.clone()),
+        ("index version", shown.index_version.clone()),
+        ("embedder", shown.embedder.clone()),
         ("splitter", splitter(&shown.splitter)),
-        ("language", shown.language.unwrap_or_else(|| "not known yet".to_owned())),
+        ("languages", languages(&shown)),
+        ("retrieval", typed(&shown.retrieval)),
     ] {
         print::line(format_args!("{key:<14} {value}"))?;
     }
@@ -87,6 +123,13 @@ fn splitter(cut: &Splitter) -> String {
         line += &format!(", in parents of {}", cut.parent_tokens);
     }
     line
+}
+
+/// Returns the main language and the others.
+fn languages(shown: &wire::CollectionShow) -> String {
+    let main = shown.language.as_deref().unwrap_or("not known yet");
+    let others = shown.other_languages.iter().map(String::as_str);
+    std::iter::once(main).chain(others).collect::<Vec<_>>().join(", ")
 }
 
 /// Asks the person at the terminal; without one, `--yes` is needed.

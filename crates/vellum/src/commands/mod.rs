@@ -6,6 +6,7 @@ pub(crate) mod collection;
 pub(crate) mod config;
 pub(crate) mod convert;
 pub(crate) mod eval;
+pub(crate) mod explain;
 pub(crate) mod ingest;
 pub(crate) mod job;
 pub(crate) mod search;

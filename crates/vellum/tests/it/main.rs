@@ -9,5 +9,6 @@ mod flow;
 mod full_disk;
 mod kill;
 mod pages;
+mod retrieval;
 mod server;
 mod tool;

@@ -1,7 +1,9 @@
 //! What every [`Metastore`] must show on one connection, clause by clause.
 
 use crate::access::{Pass, Principal, Verb};
-use crate::collection::{Collection, IndexSettings, SparseSettings, SplitterSettings};
+use crate::collection::{
+    Collection, Fusion, IndexSettings, SparseSettings, SplitterSettings, Tuning,
+};
 use crate::document::Format;
 use crate::error::{ErrorKind, Result};
 use crate::ids::{CollectionName, ContentHash, DocumentId, JobId};
@@ -23,6 +25,7 @@ pub fn sample_collection(name: &str) -> Collection {
         },
         language: None,
         sparse: None,
+        tuning: Tuning::default(),
         created_ms: 1_767_225_600_000,
     }
 }
@@ -125,7 +128,8 @@ async fn collections(store: &dyn Metastore) {
 
     // Values without a short decimal form show that the mean is stored exactly.
     for (language, avg_len) in [(None, 0.1_f32 + 0.2), (Some("en".to_owned()), 1.0 / 3.0 * 1e7)] {
-        let sparse = SparseSettings { language, avg_len, chunks: 9 };
+        let others = vec!["de".to_owned()];
+        let sparse = SparseSettings { language, others, avg_len, chunks: 9 };
         store.settle_sparse(&pass("a", Verb::Write), Some(&sparse)).await.expect("settled");
         let read = store.collection(&first.name).await.expect("read").expect("still there");
         assert_eq!(read, Collection { sparse: Some(sparse), ..first.clone() });
@@ -134,6 +138,20 @@ async fn collections(store: &dyn Metastore) {
     store.settle_sparse(&write, None).await.expect("unsettled");
     assert_eq!(store.collection(name).await.expect("read"), Some(first.clone()), "not settled");
     let missing = store.settle_sparse(&pass("none", Verb::Write), None).await;
+    assert_eq!(missing.expect_err("missing").kind(), ErrorKind::NotFound);
+
+    let tuning = Tuning {
+        fusion: Some(Fusion::Rank),
+        dense_weight: Some(0.1_f32 + 0.2),
+        leg_limit: Some(7),
+        ..Tuning::default()
+    };
+    for set in [tuning, Tuning::default()] {
+        store.set_tuning(&write, &set).await.expect("set");
+        let read = store.collection(name).await.expect("read").expect("still there");
+        assert_eq!(read, Collection { tuning: set, ..first.clone() });
+    }
+    let missing = store.set_tuning(&pass("none", Verb::Write), &Tuning::default()).await;
     assert_eq!(missing.expect_err("missing").kind(), ErrorKind::NotFound);
 }
 
@@ -255,6 +273,7 @@ async fn rights(store: &dyn Metastore) {
     let lease = store.open_lease(&write, "test", job, TTL).await.expect("opened");
     for refused in [
         store.settle_sparse(&read, None).await,
+        store.set_tuning(&read, &Tuning::default()).await,
         store.delete_collection(&read).await,
         store.open_lease(&read, "test", lease.job, TTL).await.map(drop),
         store.claim(&read, &lease, &[], &[row.document]).await.map(drop),

@@ -8,8 +8,9 @@
 use crate::access::Pass;
 use crate::chunk::Chunk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::filter::{Field, Filter};
+use crate::filter::{Field, Filter, Measure, folders_of};
 use crate::ids::{ChunkId, CollectionName, DocumentId};
+use crate::metadata;
 use crate::ports::{
     Leg, LegVector, Point, ScoredId, StoreSpec, StoredChunk, VectorStore, WithVectors,
 };
@@ -38,12 +39,37 @@ pub fn matches(filter: &Filter, chunk: &Chunk) -> bool {
         Filter::Any(parts) => parts.iter().any(|part| matches(part, chunk)),
         Filter::Not(part) => !matches(part, chunk),
         Filter::In(field, values) => {
-            let value = match field {
-                Field::Document => chunk.document.to_string(),
-                Field::Source => chunk.source.clone(),
-                Field::Format => chunk.format.as_str().to_owned(),
-            };
-            values.contains(&value)
+            text_of(field, chunk).is_some_and(|text| values.iter().any(|value| *value == text))
+        }
+        Filter::Within(measure, interval) => {
+            numbers_of(measure, chunk).into_iter().any(|number| interval.contains(number))
+        }
+        Filter::Exists(field) => text_of(field, chunk).is_some(),
+        Filter::Under(folder) => folders_of(&chunk.uri).any(|found| found == folder.as_str()),
+    }
+}
+
+fn text_of(field: &Field, chunk: &Chunk) -> Option<String> {
+    match field {
+        Field::Document => Some(chunk.document.to_string()),
+        Field::Source => Some(chunk.source.clone()),
+        Field::Format => Some(chunk.format.as_str().to_owned()),
+        Field::Title => chunk.title.clone(),
+        Field::Language => chunk.language.clone(),
+        Field::Metadata(name) => chunk.metadata.get(name).map(str::to_owned),
+    }
+}
+
+fn numbers_of(measure: &Measure, chunk: &Chunk) -> Vec<f64> {
+    match measure {
+        Measure::Page => chunk.pages.iter().map(|start| f64::from(start.page)).collect(),
+        Measure::Bytes => vec![chunk.bytes as f64],
+        Measure::Number(name) => {
+            chunk.metadata.get(name).and_then(metadata::number).into_iter().collect()
+        }
+        Measure::Date(name) => {
+            let instant = chunk.metadata.get(name).and_then(metadata::instant);
+            instant.map(|ms| ms as f64).into_iter().collect()
         }
     }
 }

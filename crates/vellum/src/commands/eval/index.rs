@@ -25,7 +25,7 @@ use vellum_rag::app::App;
 use vellum_rag::eval::dataset::Dataset;
 use vellum_rag::eval::run;
 use vellum_rag::eval::source::{DatasetConverter, DatasetObjects};
-use vellum_server::compose::{Parts, assemble};
+use vellum_server::compose::{Parts, assemble, reranker};
 use vellum_server::config::Config;
 
 /// Mark of a store that holds all of its corpus.
@@ -89,6 +89,7 @@ pub(crate) async fn open(
         embedder,
         converter: Arc::new(DatasetConverter),
         embeddings: None,
+        reranker: reranker(config, &local())?,
     };
     let app = assemble(config, &local(), &dir, parts).await?;
     let name: CollectionName = "eval".parse()?;

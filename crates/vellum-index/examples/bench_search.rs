@@ -1,0 +1,157 @@
+//! Measures what approximation and filters cost: `cargo run -p vellum-index --example bench_search -- 100000`.
+//!
+//! Writes N chunks of 384 dimensions (clustered, as embeddings are), then for each kind of quantisation builds the graph and
+//! prints one line of JSON: recall@10 against the exact search, median and 99th percentile of 200 dense searches in ms,
+//! resident memory. Last come searches in which one chunk of a hundred passes a filter, by an indexed field and by metadata, which
+//! has no index, and the same without quantisation and exact.
+
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement, not a product")]
+
+use serde_json::json;
+use std::time::Instant;
+use vellum_core::access::{Pass, Verb};
+use vellum_core::filter::{Field, Filter, Finite, Interval, Measure};
+use vellum_core::metadata::Metadata;
+use vellum_core::ports::{Leg, LegVector, Point, Precision, ScoredId, StoreSpec, VectorStore};
+use vellum_core::testing::vector_store::{chunk, pass, point};
+use vellum_core::vector::Embedding;
+use vellum_index::{EdgeSettings, EdgeStore, Quantization};
+
+const DIM: usize = 384;
+const BATCH: u64 = 256;
+const N_QUERIES: u64 = 200;
+
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// Returns a number that is roughly normal.
+    fn normal(&mut self) -> f32 {
+        (0..6).map(|_| (self.next() >> 40) as f32 / (1u64 << 24) as f32).sum::<f32>() - 3.0
+    }
+}
+
+fn dense(seed: u64) -> Vec<f32> {
+    let mut own = Random::new(seed + 1_000_000);
+    let mut topic = Random::new(own.next() % 500 + 1);
+    (0..DIM).map(|_| topic.normal() + 0.7 * own.normal()).collect()
+}
+
+fn numbered(n: u64) -> Point {
+    let text = format!("chunk {n}: {}", "some words of a text that is not long ".repeat(18));
+    let mut chunk = chunk(&format!("file:///docs/{}.md", n / 5), (n % 5) as u32, &text);
+    let entries = [("author", format!("Author {}", n % 40)), ("part", (n % 100).to_string())];
+    chunk.metadata = Metadata::of(&entries.map(|(key, value)| (key.to_owned(), value)).into());
+    chunk.language = Some(if n % 100 == 7 { "de" } else { "en" }.to_owned());
+    point(chunk, &dense(n), &[(n as u32 % 1000, 1.0)])
+}
+
+fn rss_mb(field: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kb =
+        line.and_then(|rest| rest.trim_start_matches(':').split_whitespace().next()?.parse().ok());
+    (kb.unwrap_or(0.0) / 102.4f64).round() / 10.0
+}
+
+fn leg(seed: u64, filter: Option<Filter>, precision: Precision) -> Leg {
+    let vector = LegVector::Dense(Embedding::normalised(dense(seed)).unwrap());
+    Leg { vector, filter, limit: 10, precision }
+}
+
+/// Prints recall and times of searches with `filter`.
+async fn measure(store: &EdgeStore, owner: &Pass, name: &str, filter: Option<&Filter>) {
+    let mut times = Vec::new();
+    let (mut exact_times, mut hits, mut wanted) = (Vec::new(), 0, 0);
+    for n in 0..N_QUERIES {
+        let seed = 900_000_000 + n * 7919;
+        let began = Instant::now();
+        let got = store.search(owner, &leg(seed, filter.cloned(), Precision::Usual)).await.unwrap();
+        times.push(began.elapsed().as_secs_f64() * 1e3);
+        let began = Instant::now();
+        let exact =
+            store.search(owner, &leg(seed, filter.cloned(), Precision::Exact)).await.unwrap();
+        exact_times.push(began.elapsed().as_secs_f64() * 1e3);
+        let is_right = |hit: &&ScoredId| exact.iter().any(|other| other.id == hit.id);
+        hits += got.iter().filter(is_right).count();
+        wanted += exact.len();
+    }
+    let quantile = |times: &mut Vec<f64>, q: f64| {
+        times.sort_by(f64::total_cmp);
+        (times[((times.len() - 1) as f64 * q) as usize] * 100.0).round() / 100.0
+    };
+    let line = json!({
+        "search": name,
+        "recall_at_10": (hits as f64 / wanted.max(1) as f64 * 1e4).round() / 1e4,
+        "found_exactly": wanted,
+        "p50_ms": quantile(&mut times, 0.5),
+        "p99_ms": quantile(&mut times, 0.99),
+        "exact_p50_ms": quantile(&mut exact_times, 0.5),
+        "rss_mb": rss_mb("VmRSS"),
+        "anonymous_mb": rss_mb("RssAnon"),
+    });
+    println!("{line}");
+}
+
+#[tokio::main]
+async fn main() {
+    let n: u64 = std::env::args().nth(1).map_or(20_000, |n| n.parse().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let owner = pass("bench", Verb::Write);
+    let open = |quantization, graphs: bool| {
+        let index_from_chunks = if graphs { (n / 4).max(1_000) as usize } else { usize::MAX >> 16 };
+        let settings = EdgeSettings { quantization, index_from_chunks, ..EdgeSettings::default() };
+        EdgeStore::open_with(dir.path().join("store"), settings).unwrap()
+    };
+    let store = open(Quantization::None, false);
+    store.create(&owner, StoreSpec { dim: DIM }).await.unwrap();
+    let began = Instant::now();
+    for from in (0..n).step_by(BATCH as usize) {
+        let points = (from..n.min(from + BATCH)).map(numbered).collect();
+        store.upsert(&owner, points).await.unwrap();
+    }
+    store.flush(&owner).await.unwrap();
+    println!(
+        "{}",
+        json!({ "chunks": n, "write_s": began.elapsed().as_secs_f64(), "rss_mb": rss_mb("VmRSS") })
+    );
+    let one = Finite::new(7.0).unwrap();
+    let part = Measure::Number("part".parse().unwrap());
+    let same =
+        Interval::new(std::ops::Bound::Included(one), std::ops::Bound::Included(one)).unwrap();
+    let filters = [
+        ("1% by language, indexed", Filter::In(Field::Language, vec!["de".to_owned()])),
+        ("1% by metadata", Filter::Within(part, same)),
+    ];
+    measure(&store, &owner, "no graph", None).await;
+    for (name, filter) in &filters {
+        measure(&store, &owner, &format!("no graph, {name}"), Some(filter)).await;
+    }
+    drop(store);
+    for (name, kind) in [
+        ("graph", Quantization::None),
+        ("graph, scalar", Quantization::Scalar),
+        ("graph, binary", Quantization::Binary),
+    ] {
+        let store = open(kind, true);
+        let began = Instant::now();
+        store.optimize(&owner).await.unwrap();
+        println!("{}", json!({ "optimize": name, "s": began.elapsed().as_secs_f64() }));
+        drop(store);
+        let store = open(kind, true);
+        measure(&store, &owner, name, None).await;
+        for (by, filter) in &filters {
+            measure(&store, &owner, &format!("{name}, {by}"), Some(filter)).await;
+        }
+    }
+}
