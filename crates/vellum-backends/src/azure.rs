@@ -66,10 +66,11 @@ impl BucketStore {
         let connection = Connection::read(&environment)?;
         let own = [settings.account.as_str(), connection.account.as_str()];
         let account = own.into_iter().find(|it| !it.is_empty()).unwrap_or_default();
+        let is_told = [account, ""].contains(&connection.account.as_str());
         let endpoint = match (settings.endpoint.as_str(), connection.endpoint.as_str()) {
-            ("", "") if account.is_empty() => None,
-            ("", "") => Some(format!("https://{account}.blob.{}", connection.suffix)),
-            ("", told) => Some(told.to_owned()),
+            ("", told) if is_told && !told.is_empty() => Some(told.to_owned()),
+            ("", _) if account.is_empty() => None,
+            ("", _) => Some(format!("https://{account}.blob.{}", connection.suffix)),
             (own, _) => Some(own.to_owned()),
         };
         let example = "https://account.blob.core.windows.net";

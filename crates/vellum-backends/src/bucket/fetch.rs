@@ -120,6 +120,9 @@ impl Reader<'_> {
             }
             let wanted = version.size.min(end);
             known = Some(version);
+            let room =
+                if lane.file.is_some() { PIECE as u64 } else { wanted.saturating_sub(lane.end()) };
+            lane.held.reserve_exact(room as usize);
             let broken = loop {
                 let missing = wanted.saturating_sub(lane.end());
                 if let (0, Some(version)) = (missing, &known) {

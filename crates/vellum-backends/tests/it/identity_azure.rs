@@ -176,6 +176,27 @@ async fn addresses_of_hadoop_are_the_same_containers() {
 }
 
 #[tokio::test]
+async fn a_setting_goes_before_a_connection_string_of_another_account() {
+    let site = site(|_| Reply::status("404 Not Found"));
+    let of = |account: &str| {
+        let text =
+            format!("AccountName=told;AccountKey={ACCOUNT_KEY};BlobEndpoint={}", site.url(""));
+        let environment = Environment::read(|name| {
+            (name == "AZURE_STORAGE_CONNECTION_STRING").then(|| text.clone())
+        });
+        let settings = AzureSettings { account: account.to_owned(), ..AzureSettings::default() };
+        BucketStore::azure(&settings, environment, Path::new("unused").into()).unwrap()
+    };
+    for account in ["", "told"] {
+        assert_eq!(of(account).resolve("abfss://b@told.x/").await.unwrap(), "az://b/");
+    }
+    let n = site.requests().len();
+    let error = of("own").resolve("abfss://b@told.x/").await.unwrap_err();
+    assert!(error.message().contains("not in `own`"), "{error}");
+    assert_eq!((n, site.requests().len()), (2, 0));
+}
+
+#[tokio::test]
 async fn without_an_account_the_next_step_is_named() {
     let none = AzureSettings::default();
     let store =
