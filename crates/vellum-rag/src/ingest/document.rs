@@ -277,12 +277,13 @@ async fn store_parts(
         }
         written.pages += part.pages().count() as u64;
         row.pages = written.pages as u32;
-        let chunks;
-        (chunks, place) = split_part(run, part, place, object, row, &about).await?;
-        for batch in chunks.chunks(BATCH) {
+        let cut = split_part(run, part, place, object, row, &about).await?;
+        place = cut.end;
+        written.embedded += cut.embedded;
+        for (batch, known) in cut.chunks.chunks(BATCH).zip(cut.vectors.chunks(BATCH)) {
             // Named before they are written: a deadline may fall in between.
             written.ids.extend(batch.iter().map(|chunk| chunk.id));
-            written.embedded += store(run, batch).await?;
+            written.embedded += store(run, batch, known).await?;
         }
     }
     row.chunks = place.chunks;
@@ -409,6 +410,17 @@ async fn withdraw(run: &Run<'_>, row: &LedgerRow, written: &[ChunkId]) -> Result
     run.app.vectors.delete_document(run.pass, row.document, &keep).await
 }
 
+/// The chunks of a part of a document.
+struct Cut {
+    chunks: Vec<Chunk>,
+    /// One for each chunk; `None` where it has to be embedded.
+    vectors: Vec<Option<Embedding>>,
+    /// Where the next part begins.
+    end: Place,
+    /// Texts embedded.
+    embedded: u64,
+}
+
 /// Cuts a part of a document; embeds its sentences first where the splitter looks at their meaning.
 async fn split_part(
     run: &Run<'_>,
@@ -417,7 +429,7 @@ async fn split_part(
     object: &ObjectMeta,
     row: &LedgerRow,
     about: &About,
-) -> Result<(Vec<Chunk>, Place)> {
+) -> Result<Cut> {
     let unread = || Error::new(ErrorKind::Internal, "a document is split before it is read");
     let content = row.content.clone().ok_or_else(unread)?;
     let cutter = Arc::new(Cutter {
@@ -438,16 +450,22 @@ async fn split_part(
         })
         .await?
     };
-    let mut vectors = Vec::with_capacity(sentences.len());
+    let mut with_vectors = Vec::with_capacity(sentences.len());
+    let mut embedded = 0;
     for batch in sentences.chunks(BATCH) {
-        vectors.extend(embed(run, batch).await?.0);
+        let texts: Vec<String> = batch.iter().map(|sentence| sentence.text.clone()).collect();
+        let (vectors, made) = embed(run, &texts).await?;
+        embedded += made;
+        with_vectors.extend(batch.iter().cloned().zip(vectors));
     }
     blocking(move || {
-        let mut place = place;
+        let mut end = place;
         let (origin, settings) = (cutter.origin(), &cutter.settings);
         let n_tokens = |text: &str| cutter.embedder.n_tokens(text);
-        let chunks = split::split(&cutter.part, &mut place, &origin, settings, &n_tokens, &vectors);
-        (chunks, place)
+        let chunks =
+            split::split(&cutter.part, &mut end, &origin, settings, &n_tokens, &with_vectors);
+        let vectors = split::vectors(&chunks, place, &with_vectors);
+        Cut { chunks, vectors, end, embedded }
     })
     .await
 }
@@ -480,13 +498,22 @@ impl Cutter {
     }
 }
 
-/// Embeds and writes a batch of chunks of one document; returns the number of texts that were embedded.
-async fn store(run: &Run<'_>, batch: &[Chunk]) -> Result<u64> {
+/// Embeds and writes a batch of chunks of one document, of which some vectors are known; returns the number of texts that were
+/// embedded.
+async fn store(run: &Run<'_>, batch: &[Chunk], known: &[Option<Embedding>]) -> Result<u64> {
     let language = batch.first().and_then(|chunk| chunk.language.as_deref());
     let analyser = Arc::new(analyser(&run.collection, language));
     let avg_len = run.collection.sparse.as_ref().map_or(PROVISIONAL_AVG_LEN, |s| s.avg_len);
     let texts: Vec<String> = batch.iter().map(|chunk| chunk.indexed_text().into_owned()).collect();
-    let (dense, embedded) = embed(run, &texts).await?;
+    let unknown: Vec<String> = texts
+        .iter()
+        .zip(known)
+        .filter(|(_, vector)| vector.is_none())
+        .map(|(text, _)| text.clone())
+        .collect();
+    let (made, embedded) = embed(run, &unknown).await?;
+    let mut made = made.into_iter();
+    let dense = known.iter().filter_map(|vector| vector.clone().or_else(|| made.next()));
     let sparse = encode_sparse(analyser, texts, avg_len).await?;
     let points = batch.iter().zip(dense).zip(sparse);
     let points = points
@@ -500,6 +527,9 @@ async fn store(run: &Run<'_>, batch: &[Chunk]) -> Result<u64> {
 
 /// Returns the vectors of `texts`, from the cache where it knows them, and how many were made.
 async fn embed(run: &Run<'_>, texts: &[String]) -> Result<(Vec<Embedding>, u64)> {
+    if texts.is_empty() {
+        return Ok((Vec::new(), 0));
+    }
     let Some(cache) = &run.app.embeddings else {
         let made = run.app.embedder.embed(texts, TextKind::Passage).await?;
         return Ok((made, texts.len() as u64));

@@ -65,14 +65,14 @@ pub struct Origin<'a> {
 /// Returns the chunks of a part of a document, in order; empty when it has no visible text.
 ///
 /// `place` says where the part begins and is moved to where the next one does. No chunk and no parent reaches over the
-/// end of a part. `sentences` are the vectors of [`sentences`].
+/// end of a part. `sentences` are those of [`sentences`] with their vectors.
 pub fn split(
     document: &Document,
     place: &mut Place,
     origin: &Origin<'_>,
     settings: &SplitterSettings,
     n_tokens: &dyn Fn(&str) -> usize,
-    sentences: &[Embedding],
+    sentences: &[(Sentence, Embedding)],
 ) -> Vec<Chunk> {
     let meter = meter(document, origin.title, settings, n_tokens);
     let spans = chunk_spans(document, &meter, settings, sentences);
@@ -116,17 +116,48 @@ pub fn split(
     chunks
 }
 
-/// Returns the texts whose vectors [`split`] needs; empty for splitters that look at no meaning.
+/// A sentence with its place in the part that it stands in.
+#[derive(Debug, Clone)]
+pub struct Sentence {
+    /// The text.
+    pub text: String,
+    span: Span,
+    /// Special tokens left out.
+    tokens: usize,
+}
+
+/// Returns the sentences whose vectors [`split`] needs; none for splitters that look at no meaning.
 pub fn sentences(
     document: &Document,
     origin: &Origin<'_>,
     settings: &SplitterSettings,
     n_tokens: &dyn Fn(&str) -> usize,
-) -> Vec<String> {
+) -> Vec<Sentence> {
     let SplitMethod::Semantic { .. } = settings.method else { return Vec::new() };
     let meter = meter(document, origin.title, settings, n_tokens);
-    let pieces = sentence::fitting(&meter, whole(document));
-    pieces.iter().map(|piece| meter.slice(piece.span).to_owned()).collect()
+    let sentence = |piece: Piece| Sentence {
+        text: meter.slice(piece.span).to_owned(),
+        span: piece.span,
+        tokens: piece.tokens,
+    };
+    sentence::fitting(&meter, whole(document)).into_iter().map(sentence).collect()
+}
+
+/// Returns the vectors of chunks of the part that begins at `place`, made of those of their sentences; `None` for a
+/// chunk that has to be embedded, since it has no sentences or a context besides.
+pub fn vectors(
+    chunks: &[Chunk],
+    place: Place,
+    sentences: &[(Sentence, Embedding)],
+) -> Vec<Option<Embedding>> {
+    let vector = |chunk: &Chunk| {
+        let first =
+            sentences.partition_point(|(it, _)| place.bytes + it.span.start < chunk.span.start);
+        let end = sentences.partition_point(|(it, _)| place.bytes + it.span.end <= chunk.span.end);
+        let within = sentences.get(first..end).filter(|_| chunk.context.is_empty())?;
+        semantic::weighted_mean(within.iter().map(|(it, vector)| (it.tokens, vector)))
+    };
+    chunks.iter().map(vector).collect()
 }
 
 fn meter<'a>(
@@ -144,7 +175,7 @@ fn chunk_spans(
     document: &Document,
     meter: &Meter<'_>,
     settings: &SplitterSettings,
-    sentences: &[Embedding],
+    sentences: &[(Sentence, Embedding)],
 ) -> Vec<Span> {
     let (whole, headings) = (whole(document), heading_starts(document));
     let pieces = match settings.method {
@@ -153,12 +184,7 @@ fn chunk_spans(
         SplitMethod::Recursive => recursive::pieces(meter, whole),
         SplitMethod::Markdown => markdown::pieces(meter, whole, &headings),
         SplitMethod::Page => page::pieces(meter, whole, &page_bounds(document), &headings),
-        SplitMethod::Semantic { percentile } => {
-            let mut pieces = sentence::pieces(meter, whole, &headings);
-            debug_assert_eq!(pieces.len(), sentences.len(), "a vector for each sentence");
-            semantic::set_edges(&mut pieces, sentences, percentile);
-            pieces
-        }
+        SplitMethod::Semantic { percentile } => semantic::pieces(sentences, percentile, &headings),
     };
     spans(&pieces, &pack(meter, &pieces, settings.overlap_tokens))
 }

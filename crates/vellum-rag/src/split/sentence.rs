@@ -13,12 +13,17 @@ use vellum_core::document::Span;
 /// Returns the units of the whole text, with soft edges at `headings`, which ascend.
 pub(super) fn pieces(meter: &Meter<'_>, whole: Span, headings: &[usize]) -> Vec<Piece> {
     let mut pieces = fitting(meter, whole);
-    for piece in &mut pieces {
+    soften(&mut pieces, headings);
+    pieces
+}
+
+/// Sets a soft edge before each piece that begins at one of `headings`, which ascend.
+pub(super) fn soften(pieces: &mut [Piece], headings: &[usize]) {
+    for piece in pieces {
         if headings.binary_search(&piece.span.start).is_ok() {
             piece.edge = Edge::Soft;
         }
     }
-    pieces
 }
 
 /// Returns the units of a region, cut so that each fits a chunk alone.

@@ -21,9 +21,10 @@ fn methods() -> Vec<SplitMethod> {
     SplitMethod::NAMES.iter().map(|name| SplitMethod::from_name(name, 60).unwrap()).collect()
 }
 
-fn vectors(texts: &[String]) -> Vec<Embedding> {
-    let vector = |text: &String| Embedding::normalised(vec![1.0, (text.len() % 7) as f32]).unwrap();
-    texts.iter().map(vector).collect()
+fn with_vectors(sentences: Vec<Sentence>) -> Vec<(Sentence, Embedding)> {
+    let vector =
+        |it: &Sentence| Embedding::normalised(vec![1.0, (it.text.len() % 7) as f32]).unwrap();
+    sentences.into_iter().map(|it| (it.clone(), vector(&it))).collect()
 }
 
 fn settings(method: SplitMethod, max_tokens: usize, overlap_tokens: usize) -> SplitterSettings {
@@ -48,8 +49,15 @@ fn chunks_from(
         bytes: 14,
         metadata: &Metadata::default(),
     };
-    let vectors = vectors(&sentences(document, &origin, settings, n_tokens));
-    split(document, place, &origin, settings, n_tokens, &vectors)
+    let sentences = with_vectors(sentences(document, &origin, settings, n_tokens));
+    let start = *place;
+    let chunks = split(document, place, &origin, settings, n_tokens, &sentences);
+    let vectors = vectors(&chunks, start, &sentences);
+    assert_eq!(vectors.len(), chunks.len());
+    for (chunk, vector) in chunks.iter().zip(vectors) {
+        assert_eq!(vector.is_some(), !sentences.is_empty() && chunk.context.is_empty());
+    }
+    chunks
 }
 
 fn chunks(document: &Document, settings: &SplitterSettings) -> Vec<Chunk> {
