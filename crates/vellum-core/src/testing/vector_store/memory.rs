@@ -39,7 +39,7 @@ pub fn matches(filter: &Filter, chunk: &Chunk) -> bool {
         Filter::Any(parts) => parts.iter().any(|part| matches(part, chunk)),
         Filter::Not(part) => !matches(part, chunk),
         Filter::In(field, values) => {
-            text_of(field, chunk).is_some_and(|text| values.iter().any(|value| *value == text))
+            text_of(field, chunk).is_some_and(|text| values.contains(&text))
         }
         Filter::Within(measure, interval) => {
             numbers_of(measure, chunk).into_iter().any(|number| interval.contains(number))
