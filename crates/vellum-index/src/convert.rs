@@ -10,10 +10,10 @@ use qdrant_edge::external::ordered_float::OrderedFloat;
 use qdrant_edge::external::uuid::Uuid;
 use qdrant_edge::{
     BinaryQuantizationConfig, Condition, FieldCondition, Filter as EdgeFilter, HasIdCondition,
-    JsonPath, KeywordIndexParams, Match, MatchValue, Payload, PayloadFieldSchema,
+    IntegerIndexParams, JsonPath, KeywordIndexParams, Match, Payload, PayloadFieldSchema,
     PayloadSchemaParams, PointId, PointStructPersisted, PointVectorsPersisted, QuantizationConfig,
     QuantizationSearchParams, Range, Record, ScalarQuantizationConfig, ScalarType,
-    SparseVector as EdgeSparse, UuidIndexParams, ValueVariants, VectorInternal, VectorPersisted,
+    SparseVector as EdgeSparse, UuidIndexParams, VectorInternal, VectorPersisted,
     VectorStructInternal, VectorStructPersisted,
 };
 use serde_json::{Map, Value};
@@ -32,17 +32,47 @@ pub(crate) const DENSE: &str = "dense";
 /// Name of the sparse vector.
 pub(crate) const SPARSE: &str = "sparse";
 
-/// The payload keys that the engine indexes. Each index is kept in memory for what was written since the last
-/// `optimize`, 50 to 100 bytes a chunk, so there are only those that select few chunks of many (`document`, for updates
-/// and for the pages of a document, and `source`) or are in nearly every filter and have few values. Other conditions
-/// are checked on the stored chunk, see `examples/bench_search.rs` for what that costs.
-pub(crate) const INDEXED: [Field; 4] =
-    [Field::Document, Field::Source, Field::Format, Field::Language];
-
-/// Payload keys that are no fields of [`Chunk`]: readings of metadata, and the folders above a document.
+/// Payload keys that are no fields of [`Chunk`]: readings of metadata, and numbers that stand for what is true of a chunk.
 const NUMBERS: &str = "numbers";
 const DATES: &str = "dates";
-const FOLDERS: &str = "folders";
+const FACTS: &str = "facts";
+
+/// Metadata that mostly differs from document to document. Each value of its own costs an index more than it saves.
+const SINGULAR: [&str; 5] = ["description", "keywords", "message-id", "subject", "title"];
+/// Longest value of metadata that is a fact, in bytes; longer ones are prose.
+const MAX_FACT_BYTES: usize = 64;
+/// Metadata whose dates are indexed.
+const DATED: [&str; 3] = ["created", "date", "modified"];
+
+/// Returns the payload keys that the engine indexes, each with how.
+///
+/// An index is kept in memory for what was written since the last `optimize`, some 50 bytes a chunk, and a field with a value for each
+/// document costs most: ids less as numbers than as words. A condition without an index is checked on the stored chunk, which
+/// takes 20 microseconds or more a chunk: bearable for the few that other conditions leave, not for a whole collection.
+/// So one index of numbers holds all facts about a chunk ([`fact`]), whatever names documents use; pages and the usual dates
+/// have an index of ranges; and what is left without one is text that is singular or long, and other numbers.
+pub(crate) fn indexes() -> Vec<(JsonPath, PayloadFieldSchema)> {
+    let on_disk = Some(true);
+    let uuid = UuidIndexParams { on_disk, ..UuidIndexParams::default() };
+    let word = || KeywordIndexParams { on_disk, ..KeywordIndexParams::default() };
+    let integer = |lookup, range| IntegerIndexParams {
+        lookup: Some(lookup),
+        range: Some(range),
+        on_disk,
+        ..IntegerIndexParams::default()
+    };
+    let mut indexes = vec![
+        (key(&Field::Document), PayloadSchemaParams::Uuid(uuid)),
+        (key(&Field::Source), PayloadSchemaParams::Keyword(word())),
+        (key(&Field::Format), PayloadSchemaParams::Keyword(word())),
+        (key(&Field::Language), PayloadSchemaParams::Keyword(word())),
+        (top(FACTS), PayloadSchemaParams::Integer(integer(true, false))),
+        (key_of_measure(&Measure::Page), PayloadSchemaParams::Integer(integer(false, true))),
+    ];
+    let dates = DATED.map(|name| inside(DATES, name));
+    indexes.extend(dates.map(|key| (key, PayloadSchemaParams::Integer(integer(false, true)))));
+    indexes.into_iter().map(|(key, how)| (key, PayloadFieldSchema::FieldParams(how))).collect()
+}
 
 /// Returns the payload key of a field.
 pub(crate) fn key(field: &Field) -> JsonPath {
@@ -76,28 +106,35 @@ fn inside(outer: &str, name: &str) -> JsonPath {
     format!("{outer}.{name}").parse().expect("names of metadata are plain path segments")
 }
 
-/// Returns the number that stands for a folder in payloads: a list of texts would repeat most of the uri.
-fn folder_number(folder: &str) -> i64 {
+/// Something that is true of a chunk.
+enum Fact<'a> {
+    /// Its document lies in the folder.
+    Under(&'a str),
+    /// Its document has metadata of this name.
+    Has(&'a str),
+    /// Its document has this metadata.
+    Is(&'a str, &'a str),
+}
+
+/// Returns the number that stands for a fact: 64 bits of a hash.
+fn fact(fact: &Fact<'_>) -> i64 {
+    let mut hasher = blake3::Hasher::new();
+    match fact {
+        Fact::Under(folder) => hasher.update(b"under\0").update(folder.as_bytes()),
+        Fact::Has(name) => hasher.update(b"has\0").update(name.as_bytes()),
+        // Names hold no NUL.
+        Fact::Is(name, value) => {
+            hasher.update(b"is\0").update(name.as_bytes()).update(b"\0").update(value.as_bytes())
+        }
+    };
     let mut bytes = [0; 8];
-    bytes.copy_from_slice(&blake3::hash(folder.as_bytes()).as_bytes()[..8]);
+    bytes.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
     i64::from_le_bytes(bytes)
 }
 
-/// Returns how the engine indexes one of [`INDEXED`]. An index of a field with a value per document is a large part
-/// of what a growing collection keeps in memory; ids cost less as numbers than as words.
-pub(crate) fn schema(field: &Field) -> PayloadFieldSchema {
-    let on_disk = Some(true);
-    PayloadFieldSchema::FieldParams(match field {
-        Field::Document => {
-            PayloadSchemaParams::Uuid(UuidIndexParams { on_disk, ..UuidIndexParams::default() })
-        }
-        Field::Source | Field::Format | Field::Title | Field::Language | Field::Metadata(_) => {
-            PayloadSchemaParams::Keyword(KeywordIndexParams {
-                on_disk,
-                ..KeywordIndexParams::default()
-            })
-        }
-    })
+/// Whether metadata with this value is stored as a fact.
+fn is_fact(name: &str, value: &str) -> bool {
+    !SINGULAR.contains(&name) && value.len() <= MAX_FACT_BYTES
 }
 
 pub(crate) fn point_id(id: ChunkId) -> PointId {
@@ -138,10 +175,13 @@ pub(crate) fn to_point(point: Point) -> Result<PointStructPersisted> {
 
 /// Adds what filters compare and a chunk does not spell out.
 fn add_readings(chunk: &Chunk, payload: &mut Map<String, Value>) {
-    let folders: Vec<i64> = folders_of(&chunk.uri).map(folder_number).collect();
-    payload.insert(FOLDERS.to_owned(), folders.into());
+    let mut facts: Vec<i64> = folders_of(&chunk.uri).map(|it| fact(&Fact::Under(it))).collect();
     let (mut numbers, mut dates) = (Map::new(), Map::new());
     for (name, value) in chunk.metadata.iter() {
+        facts.push(fact(&Fact::Has(name.as_str())));
+        if is_fact(name.as_str(), value) {
+            facts.push(fact(&Fact::Is(name.as_str(), value)));
+        }
         if let Some(number) = metadata::number(value) {
             numbers.insert(name.to_string(), number.into());
         }
@@ -149,6 +189,7 @@ fn add_readings(chunk: &Chunk, payload: &mut Map<String, Value>) {
             dates.insert(name.to_string(), ms.into());
         }
     }
+    payload.insert(FACTS.to_owned(), facts.into());
     for (key, readings) in [(NUMBERS, numbers), (DATES, dates)] {
         if !readings.is_empty() {
             payload.insert(key.to_owned(), readings.into());
@@ -258,23 +299,62 @@ fn condition(filter: &Filter) -> Condition {
         }
         Filter::Not(part) => Condition::Filter(must_not(vec![condition(part)])),
         Filter::In(_, values) if values.is_empty() => never(),
-        Filter::In(field, values) => {
-            Condition::Field(FieldCondition::new_match(key(field), Match::from(values.clone())))
-        }
+        Filter::In(Field::Metadata(name), values) => said(name.as_str(), values),
+        Filter::In(field, values) => is_one_of(key(field), values.clone()),
         Filter::Within(measure, interval) => {
-            let range = range(interval);
+            let range = match measure {
+                Measure::Page | Measure::Date(_) => whole_range(interval),
+                Measure::Bytes | Measure::Number(_) => range(interval),
+            };
             Condition::Field(FieldCondition::new_range(key_of_measure(measure), range))
         }
+        Filter::Exists(Field::Metadata(name)) => holds(vec![fact(&Fact::Has(name.as_str()))]),
         Filter::Exists(field) => {
             let missing = FieldCondition::new_is_empty(key(field), true);
             Condition::Filter(must_not(vec![Condition::Field(missing)]))
         }
-        Filter::Under(folder) => {
-            let number = ValueVariants::Integer(folder_number(folder.as_str()));
-            let is = Match::Value(MatchValue { value: number });
-            Condition::Field(FieldCondition::new_match(top(FOLDERS), is))
-        }
+        Filter::Under(folder) => holds(vec![fact(&Fact::Under(folder.as_str()))]),
     }
+}
+
+/// Returns the condition that metadata has one of the values: facts by their index, others on the stored chunk.
+fn said(name: &str, values: &[String]) -> Condition {
+    let (facts, others): (Vec<&String>, Vec<&String>) =
+        values.iter().partition(|value| is_fact(name, value));
+    let facts: Vec<i64> = facts.into_iter().map(|value| fact(&Fact::Is(name, value))).collect();
+    if others.is_empty() {
+        return holds(facts);
+    }
+    let others = is_one_of(inside("metadata", name), others.into_iter().cloned().collect());
+    if facts.is_empty() {
+        return others;
+    }
+    let should = Some(vec![holds(facts), others]);
+    Condition::Filter(EdgeFilter { should, ..EdgeFilter::default() })
+}
+
+fn is_one_of(key: JsonPath, values: Vec<String>) -> Condition {
+    Condition::Field(FieldCondition::new_match(key, Match::from(values)))
+}
+
+/// Returns the condition that one of the facts is true.
+fn holds(facts: Vec<i64>) -> Condition {
+    Condition::Field(FieldCondition::new_match(top(FACTS), Match::from(facts)))
+}
+
+/// Returns the same range of whole numbers by ends that are whole: an index of integers cuts fractions off.
+fn whole_range(interval: &Interval) -> Range<OrderedFloat<f64>> {
+    let from = match interval.from() {
+        Bound::Included(end) => Some(end.get().ceil()),
+        Bound::Excluded(end) => Some(end.get().floor() + 1.0),
+        Bound::Unbounded => None,
+    };
+    let to = match interval.to() {
+        Bound::Included(end) => Some(end.get().floor()),
+        Bound::Excluded(end) => Some(end.get().ceil() - 1.0),
+        Bound::Unbounded => None,
+    };
+    Range { lt: None, gt: None, gte: from.map(OrderedFloat), lte: to.map(OrderedFloat) }
 }
 
 fn range(interval: &Interval) -> Range<OrderedFloat<f64>> {

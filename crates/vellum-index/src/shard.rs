@@ -12,7 +12,7 @@
 //!   file tells of such a crash, and `repair.rs` then unites the copies.
 //! - Segments under construction live in `temp_segments` and are worthless after a crash.
 
-use crate::convert::{DENSE, INDEXED, SPARSE, key, schema};
+use crate::convert::{DENSE, SPARSE, indexes};
 use crate::error::{corrupt, from_engine, guarded};
 use crate::settings::EdgeSettings;
 use crate::{convert, disk, inventory, repair};
@@ -40,8 +40,8 @@ pub(crate) fn create(dir: &Path, spec: StoreSpec, settings: &EdgeSettings) -> Re
         EdgeShard::new(&staged, config(spec.dim, settings)).map_err(engine)
     })?;
     let filled = guarded(&operation, || {
-        for field in &INDEXED {
-            let index = CreateIndex { field_name: key(field), field_schema: Some(schema(field)) };
+        for (field_name, schema) in indexes() {
+            let index = CreateIndex { field_name, field_schema: Some(schema) };
             let create = FieldIndexOperations::CreateIndex(index);
             shard.update(UpdateOperation::FieldIndexOperation(create)).map_err(engine)?;
         }

@@ -1,7 +1,5 @@
 //! The cross-encoder in `tests/reranker`, made by `tools/tiny-reranker`, against onnxruntime and the suite of its port.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
-
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use vellum_core::ErrorKind;

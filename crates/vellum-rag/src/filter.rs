@@ -432,10 +432,10 @@ fn write_interval(measure: &Measure, interval: &Interval, out: &mut String) {
             push(out, format_args!("{name} = {}", value(from)));
         }
         (Bound::Unbounded, Bound::Included(to)) => {
-            push(out, format_args!("{name} <= {}", value(to)))
+            push(out, format_args!("{name} <= {}", value(to)));
         }
         (Bound::Unbounded, Bound::Excluded(to)) => {
-            push(out, format_args!("{name} < {}", value(to)))
+            push(out, format_args!("{name} < {}", value(to)));
         }
         (Bound::Included(from), Bound::Unbounded) => {
             push(out, format_args!("{name} >= {}", value(from)));

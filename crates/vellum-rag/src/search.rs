@@ -199,7 +199,7 @@ pub async fn search(
         hits = stages::group(hits, n, &mut recorder);
     }
     if request.diversify {
-        hits = stages::diversify(hits, settings.mmr_lambda, request.top_k, &mut recorder);
+        hits = stages::diversify(&hits, settings.mmr_lambda, request.top_k, &mut recorder);
     }
     let mut hits = stages::cut(hits, request.top_k, &mut recorder);
     (1..).zip(&mut hits).for_each(|(rank, hit)| hit.rank = rank);

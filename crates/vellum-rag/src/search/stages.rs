@@ -84,7 +84,7 @@ pub(super) fn group(hits: Vec<Hit>, n: usize, recorder: &mut Recorder<'_>) -> Ve
 ///
 /// Relevance is the score as a share of the best, or, where scores go below zero, of the distance between worst and best.
 pub(super) fn diversify(
-    hits: Vec<Hit>,
+    hits: &[Hit],
     lambda: f32,
     top_k: usize,
     recorder: &mut Recorder<'_>,
@@ -102,7 +102,7 @@ pub(super) fn diversify(
     let time = recorder.timed("mmr");
     recorder.stage(|| Stage {
         note: format!("lambda {lambda}"),
-        ..Stage::between("mmr", &ids(&hits), &ids(&kept), |gone| too_near(&hits, &kept, gone), time)
+        ..Stage::between("mmr", &ids(hits), &ids(&kept), |gone| too_near(hits, &kept, gone), time)
     });
     kept
 }

@@ -14,9 +14,9 @@ pub(crate) async fn collection(config: &Config, args: Collection) -> Result<Outc
     let session = session::open(config).await?;
     match args {
         Collection::List { json } => list(&session, json.json).await,
-        Collection::Show { name, json } => tell(session.show(&name).await?, json.json),
+        Collection::Show { name, json } => tell(&session.show(&name).await?, json.json),
         Collection::Set { name, values, json } => {
-            tell(session.change(&name, change(&values)?).await?, json.json)
+            tell(&session.change(&name, change(&values)?).await?, json.json)
         }
         Collection::Delete { name, yes } => {
             if !yes {
@@ -86,9 +86,9 @@ fn typed(retrieval: &wire::Tuning) -> String {
     if pairs.is_empty() { "as the settings say".to_owned() } else { pairs.join(" ") }
 }
 
-fn tell(shown: wire::CollectionShow, json: bool) -> Result<Outcome> {
+fn tell(shown: &wire::CollectionShow, json: bool) -> Result<Outcome> {
     if json {
-        print::json(&shown)?;
+        print::json(shown)?;
         return Ok(Outcome::Yes);
     }
     for (key, value) in [
@@ -99,7 +99,7 @@ fn tell(shown: wire::CollectionShow, json: bool) -> Result<Outcome> {
         ("index version", shown.index_version.clone()),
         ("embedder", shown.embedder.clone()),
         ("splitter", splitter(&shown.splitter)),
-        ("languages", languages(&shown)),
+        ("languages", languages(shown)),
         ("retrieval", typed(&shown.retrieval)),
     ] {
         print::line(format_args!("{key:<14} {value}"))?;
