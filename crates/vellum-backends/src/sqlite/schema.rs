@@ -77,6 +77,18 @@ const MIGRATIONS: &[&str] = &[
         until_ms    INTEGER NOT NULL                       -- by the clock of the database
     ) STRICT;
 ",
+    r"
+    CREATE TABLE feedback (
+        collection  TEXT    NOT NULL REFERENCES collection (name) ON DELETE CASCADE,
+        id          TEXT    NOT NULL,
+        question    TEXT    NOT NULL,
+        verdict     TEXT    NOT NULL,             -- up, down
+        comment     TEXT,
+        cited       TEXT    NOT NULL,             -- JSON, Vec<Cited>
+        created_ms  INTEGER NOT NULL,
+        PRIMARY KEY (collection, id)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Brings the file to the newest schema.

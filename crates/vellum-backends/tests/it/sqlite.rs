@@ -94,7 +94,7 @@ async fn a_file_from_a_newer_version_is_left_alone() {
     let before = fs::read(dir.path().join("meta.db")).unwrap();
     let error = SqliteMetastore::open(dir.path().join("meta.db")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooNew);
-    assert!(error.message().ends_with("has schema 7, this vellum knows 2"), "{error}");
+    assert!(error.message().ends_with("has schema 7, this vellum knows 3"), "{error}");
     assert_eq!(error.hint(), Some("upgrade vellum"));
     assert_eq!(fs::read(dir.path().join("meta.db")).unwrap(), before);
 }
@@ -232,11 +232,11 @@ async fn an_older_schema_is_brought_up_to_date() {
     store.close().await;
     run(
         dir.path(),
-        "DROP INDEX document_by_content; DROP INDEX job_by_source; DROP TABLE lease;
+        "DROP TABLE feedback; DROP INDEX document_by_content; DROP INDEX job_by_source; DROP TABLE lease;
          ALTER TABLE document DROP COLUMN source; ALTER TABLE document DROP COLUMN job;
          ALTER TABLE document DROP COLUMN version; ALTER TABLE document DROP COLUMN attempts;
          ALTER TABLE document DROP COLUMN is_copy; ALTER TABLE document DROP COLUMN claim;
-         DELETE FROM schema_version WHERE version = 2",
+         DELETE FROM schema_version WHERE version > 1",
     )
     .await
     .close()
