@@ -11,6 +11,7 @@ mod ask;
 mod collection;
 mod document;
 mod event;
+mod feedback;
 mod job;
 mod search;
 
@@ -18,6 +19,10 @@ pub use ask::{AskRequest, AskResponse, Citation, Delta};
 pub use collection::{CollectionInfo, CollectionList, CollectionShow};
 pub use document::{Document, DocumentList, DocumentState, PageBox, PageBoxes, display_name};
 pub use event::{EventsAccepted, touched};
+pub use feedback::{
+    CitedPassage, DocumentText, Feedback, FeedbackList, FeedbackRequest, FeedbackStored, TextPage,
+    Verdict,
+};
 pub use job::{Counts, IngestReport, Job, JobList, JobRequest, JobState, Progress, Refusal};
 pub use search::{Filter, FilterField, FilterIn, Hit, Mode, Scores, SearchRequest, SearchResponse};
 
