@@ -5,6 +5,7 @@
 //! because vector databases accept those as point ids.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::feedback::Cited;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -117,6 +118,19 @@ uuid_id!(
     /// Id of a job; random.
     JobId, "job"
 );
+
+uuid_id!(
+    /// Id of what somebody thinks of an answer: derived from collection, question and what the answer cited.
+    FeedbackId, "feedback"
+);
+
+impl FeedbackId {
+    /// Returns the id of an opinion on the answer to `question` that cites `cited`.
+    pub fn derive(collection: &CollectionName, question: &str, cited: &[Cited]) -> Self {
+        let cited = serde_json::to_vec(cited).expect("plain structs always serialise");
+        Self(derive("feedback", &[collection.as_str().as_bytes(), question.as_bytes(), &cited]))
+    }
+}
 
 impl DocumentId {
     /// Returns the id of the document at `uri` in `collection`.

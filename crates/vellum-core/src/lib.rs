@@ -13,6 +13,7 @@ pub mod chunk;
 pub mod collection;
 pub mod document;
 pub mod error;
+pub mod feedback;
 pub mod filter;
 pub mod ids;
 pub mod job;

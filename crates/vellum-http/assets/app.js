@@ -40,6 +40,37 @@ async function send(path, body) {
   }
 }
 
+const feedback = document.querySelector("form[data-feedback]");
+if (feedback) {
+  const answer = JSON.parse(feedback.dataset.feedback);
+  const told = feedback.querySelector(".told");
+  const comment = feedback.querySelector("input");
+  let verdict = null;
+  const give = async (thanks) => {
+    const body = { ...answer, verdict };
+    if (comment.value.trim()) body.comment = comment.value.trim();
+    const refused = await send("api/v1/feedback", body);
+    told.textContent = refused === null ? thanks : refused;
+    return refused === null;
+  };
+  for (const button of feedback.querySelectorAll("[data-verdict]")) {
+    button.addEventListener("click", async () => {
+      verdict = button.dataset.verdict;
+      if (verdict === "up") comment.value = "";
+      if (!(await give("Noted."))) return;
+      for (const other of feedback.querySelectorAll("[data-verdict]")) {
+        other.setAttribute("aria-pressed", String(other === button));
+      }
+      feedback.querySelector(".more").hidden = verdict === "up";
+    });
+  }
+  feedback.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (verdict !== null && (await give("Thank you."))) feedback.querySelector(".more").hidden = true;
+  });
+  feedback.hidden = false;
+}
+
 const start = document.querySelector("form[data-start]");
 if (start) {
   start.addEventListener("submit", async (event) => {

@@ -5,6 +5,7 @@ pub(crate) mod collections;
 pub(crate) mod content;
 pub(crate) mod documents;
 pub(crate) mod events;
+pub(crate) mod feedback;
 pub(crate) mod jobs;
 pub(crate) mod pages;
 pub(crate) mod search;

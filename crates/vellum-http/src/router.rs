@@ -3,7 +3,7 @@
 //! [`table`] is the single list of routes: the router, the tests of the guard and the check that OpenAPI
 //! names every API route are all made from it.
 
-use crate::api::{ask, collections, content, documents, events, jobs, pages, search};
+use crate::api::{ask, collections, content, documents, events, feedback, jobs, pages, search};
 use crate::console::{self, assets, login};
 use crate::problem::{HttpOnly, Problem};
 use crate::server::{Server, State, below};
@@ -26,6 +26,7 @@ fn table() -> Vec<Route> {
     vec![
         post_route("/api/v1/search", post(search::search)),
         post_route("/api/v1/ask", post(ask::ask)),
+        post_route("/api/v1/feedback", post(feedback::give)),
         get_route("/api/v1/collections", get(collections::list)),
         get_route("/api/v1/collections/{name}", get(collections::show)),
         (Method::PATCH, "/api/v1/collections/{name}", patch(collections::change)),
@@ -34,6 +35,7 @@ fn table() -> Vec<Route> {
         post_route("/api/v1/collections/{name}/jobs", post(jobs::start)),
         post_route("/api/v1/collections/{name}/events", post(events::accept)),
         get_route("/api/v1/collections/{name}/events", get(events::probe)),
+        get_route("/api/v1/collections/{name}/feedback", get(feedback::list)),
         get_route("/api/v1/jobs", get(jobs::list)),
         get_route("/api/v1/jobs/{id}", get(jobs::show)),
         get_route("/api/v1/jobs/{id}/events", get(jobs::events)),
@@ -41,6 +43,7 @@ fn table() -> Vec<Route> {
         post_route("/api/v1/jobs/{id}/pause", post(jobs::pause)),
         post_route("/api/v1/jobs/{id}/resume", post(jobs::resume)),
         get_route("/api/v1/documents/{id}", get(documents::show)),
+        get_route("/api/v1/documents/{id}/text", get(documents::text)),
         get_route("/api/v1/documents/{id}/content", get(content::original)),
         get_route("/api/v1/documents/{id}/boxes", get(pages::boxes)),
         get_route("/api/v1/documents/{id}/pages/{page}/image", get(pages::image)),

@@ -11,6 +11,7 @@ mod ask;
 mod collection;
 mod document;
 mod event;
+mod feedback;
 mod filter;
 mod job;
 mod search;
@@ -21,6 +22,10 @@ pub use collection::{
 };
 pub use document::{Document, DocumentList, DocumentState, PageBox, PageBoxes, display_name};
 pub use event::{EventsAccepted, touched};
+pub use feedback::{
+    CitedPassage, DocumentText, Feedback, FeedbackList, FeedbackRequest, FeedbackStored, TextPage,
+    Verdict,
+};
 pub use filter::{Filter, FilterEnd, FilterExists, FilterField, FilterIn, FilterRange};
 pub use job::{Counts, IngestReport, Job, JobList, JobRequest, JobState, Progress, Refusal};
 pub use search::{Candidate, Hit, Mode, Scores, SearchRequest, SearchResponse, Stage, Trace};

@@ -184,6 +184,51 @@ async fn chunk_part(app: &App, pass: &Pass, outline: &[Entry], place: Place) -> 
     Ok(Part { number, of, runs, size: None, boxes: Vec::new() })
 }
 
+/// The text of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// Title.
+    pub title: Option<String>,
+    /// What stands in its chunks, at the characters where it stands in the document; white space between.
+    pub text: String,
+    /// Pages with their bytes in `text`, ascending; empty where the format has none.
+    pub pages: Vec<(u32, Span)>,
+}
+
+/// Returns the whole text of a document; characters have the places that citations name. O(text).
+pub async fn text(app: &App, pass: &Pass, row: &LedgerRow) -> Result<Text> {
+    let outline = outline(app, pass, copies::holder(app, pass, row).await?).await?;
+    let (mut text, mut chars) = (String::new(), 0);
+    let mut starts: Vec<(u32, usize)> = Vec::new();
+    for part in outline.chunks(MAX_PAGE_CHUNKS) {
+        let ids: Vec<ChunkId> = part.iter().map(|entry| entry.id).collect();
+        for chunk in chunks(app, pass, &ids).await? {
+            append(&chunk, &mut text, &mut chars, &mut starts);
+        }
+    }
+    let ends = starts.iter().skip(1).map(|(_, at)| *at).chain([text.len()]);
+    let pages = starts.iter().zip(ends).map(|((n, start), end)| (*n, Span { start: *start, end }));
+    Ok(Text { title: row.title.clone(), pages: pages.collect(), text })
+}
+
+/// Adds what a chunk has beyond the `chars` characters of `text`, and the pages that begin there.
+fn append(chunk: &Chunk, text: &mut String, chars: &mut usize, starts: &mut Vec<(u32, usize)>) {
+    match chunk.char_start.saturating_sub(*chars) {
+        1 => text.push(' '),
+        gap => text.extend(std::iter::repeat_n('\n', gap)),
+    }
+    let known = chars.saturating_sub(chunk.char_start);
+    *chars = (*chars).max(chunk.char_start);
+    let skip = chunk.text.char_indices().nth(known).map_or(chunk.text.len(), |(at, _)| at);
+    for start in &chunk.pages {
+        if starts.last().is_none_or(|(page, _)| *page < start.page) {
+            starts.push((start.page, text.len() + start.at.saturating_sub(skip)));
+        }
+    }
+    text.push_str(&chunk.text[skip..]);
+    *chars += chunk.text[skip..].chars().count();
+}
+
 /// Returns the rectangles that cover a range of characters of the document's text; empty where the format
 /// does not tell. At most the characters of [`MAX_PAGE_CHUNKS`] chunks are covered.
 pub async fn boxes(
@@ -416,6 +461,21 @@ mod tests {
                 let runs = join(chunks.iter().filter_map(|chunk| Piece::on_page(chunk, page)));
                 check(&document, &runs, span);
             }
+        }
+    }
+
+    #[test]
+    fn the_whole_text_keeps_every_character_in_its_place() {
+        for overlap in [0, 9, 25] {
+            let (document, chunks) = chunked(overlap);
+            let (mut text, mut chars, mut starts) = (String::new(), 0, Vec::new());
+            for chunk in &chunks {
+                append(chunk, &mut text, &mut chars, &mut starts);
+            }
+            assert_eq!(text, document.text, "sentences are a blank apart");
+            assert_eq!(chars, text.chars().count());
+            let pages: Vec<_> = document.pages().map(|(page, span)| (page, span.start)).collect();
+            assert_eq!(starts, pages);
         }
     }
 

@@ -17,6 +17,7 @@ pub mod documents;
 pub mod eval;
 pub mod events;
 pub mod extract;
+pub mod feedback;
 pub mod filter;
 pub mod fuse;
 mod ingest;

@@ -354,6 +354,13 @@ pub(crate) enum Experiments {
         #[command(flatten)]
         json: JsonArg,
     },
+    /// Write what people thought of answers as a dataset
+    Export {
+        /// A new folder
+        dir: PathBuf,
+        #[command(flatten)]
+        collection: CollectionArg,
+    },
     /// Remove an experiment
     Delete {
         /// Id, first digits of it, or name

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use vellum_core::access::{Pass, Verb};
-use vellum_core::ids::{CollectionName, JobId};
+use vellum_core::ids::{CollectionName, DocumentId, FeedbackId, JobId};
 use vellum_core::ports::WithVectors;
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_http::wire;
 use vellum_rag::app::App;
-use vellum_rag::{answer, collections, jobs, search};
+use vellum_rag::{answer, collections, documents, feedback, jobs, search};
 use vellum_server::compose::{compose, local_user};
 use vellum_server::config::Config;
 use vellum_server::data_dir::{self, DataDir, Opened};
@@ -156,6 +156,68 @@ impl Session {
         }
     }
 
+    /// Returns a page of a collection's documents, those with a uri above `after`.
+    pub(crate) async fn documents(
+        &self,
+        collection: &CollectionName,
+        after: Option<&str>,
+    ) -> Result<wire::DocumentList> {
+        match self {
+            Self::Remote(remote) => {
+                let after = after.map(|uri| format!("&after={}", encoded(uri))).unwrap_or_default();
+                remote.get(&format!("collections/{collection}/documents?limit={PAGE}{after}")).await
+            }
+            Self::Local(Local { app, .. }) => {
+                let pass = pass(collection, Verb::Read)?;
+                let rows = documents::list(app, &pass, after, PAGE).await?;
+                let next = rows.last().filter(|_| rows.len() == PAGE).map(|row| row.uri.clone());
+                let documents =
+                    rows.into_iter().map(|row| wire::Document::new(collection, row)).collect();
+                Ok(wire::DocumentList { documents, next })
+            }
+        }
+    }
+
+    /// Returns the whole text of a document.
+    pub(crate) async fn text(&self, id: DocumentId) -> Result<wire::DocumentText> {
+        match self {
+            Self::Remote(remote) => remote.get(&format!("documents/{id}/text")).await,
+            Self::Local(Local { app, .. }) => {
+                let (pass, row) = documents::find(app, &local_user(), id).await?;
+                Ok(documents::text(app, &pass, &row).await?.into())
+            }
+        }
+    }
+
+    /// Returns all that people thought of answers from a collection.
+    pub(crate) async fn feedback(
+        &self,
+        collection: &CollectionName,
+    ) -> Result<Vec<wire::Feedback>> {
+        let mut all = Vec::new();
+        let mut after: Option<FeedbackId> = None;
+        loop {
+            let page: Vec<wire::Feedback> = match self {
+                Self::Remote(remote) => {
+                    let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
+                    let path = format!("collections/{collection}/feedback?limit={PAGE}{after}");
+                    remote.get::<wire::FeedbackList>(&path).await?.feedback
+                }
+                Self::Local(Local { app, .. }) => {
+                    let pass = pass(collection, Verb::Read)?;
+                    let found = feedback::list(app, &pass, after, PAGE).await?;
+                    found.into_iter().map(Into::into).collect()
+                }
+            };
+            after = page.last().map(|one| one.id);
+            let is_last = page.len() < PAGE;
+            all.extend(page);
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+
     pub(crate) async fn jobs(&self, limit: usize) -> Result<wire::JobList> {
         match self {
             Self::Remote(remote) => remote.get(&format!("jobs?limit={limit}")).await,
@@ -280,6 +342,14 @@ pub(crate) fn ended(job: wire::Job) -> Result<wire::Job> {
     };
     let message = job.error.unwrap_or_else(|| format!("the job is {}", job.state.as_str()));
     Err(Error::new(kind, message).with_hint(format!("what was committed stays; {hint}")))
+}
+
+/// Rows that are asked for at a time.
+const PAGE: usize = 500;
+
+/// Returns a text so that it can stand in a query.
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 /// Returns the local user's right to a collection.

@@ -12,6 +12,7 @@
 
 mod cache;
 mod error;
+mod feedback;
 mod lease;
 mod page;
 mod rows;
@@ -30,7 +31,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vellum_core::access::Pass;
 use vellum_core::collection::{Collection, SparseSettings, Tuning};
-use vellum_core::ids::{CollectionName, ContentHash, DocumentId, JobId};
+use vellum_core::feedback::Feedback;
+use vellum_core::ids::{CollectionName, ContentHash, DocumentId, FeedbackId, JobId};
 use vellum_core::job::Job;
 use vellum_core::ledger::{Claimed, Lease, LedgerRow, Scope};
 use vellum_core::ports::Metastore;
@@ -547,6 +549,19 @@ impl Metastore for SqliteMetastore {
             .fetch_all(&self.readers)
             .await
             .map_err(self.failed("read the jobs"))
+    }
+
+    async fn put_feedback(&self, pass: &Pass, feedback: &Feedback) -> Result<()> {
+        self.write_feedback(pass, feedback).await
+    }
+
+    async fn feedback(
+        &self,
+        pass: &Pass,
+        after: Option<FeedbackId>,
+        limit: usize,
+    ) -> Result<Vec<Feedback>> {
+        self.read_feedback(pass, after, limit).await
     }
 
     async fn check(&self) -> Result<()> {

@@ -139,7 +139,7 @@ pub(super) fn job(row: &SqliteRow) -> sqlx::Result<Job> {
     })
 }
 
-fn decoded<T, E>(
+pub(super) fn decoded<T, E>(
     row: &SqliteRow,
     column: &str,
     decode: impl FnOnce(&str) -> Result<T, E>,
@@ -177,7 +177,7 @@ pub(super) fn number<T: TryFrom<i64, Error = std::num::TryFromIntError>>(
     T::try_from(number).map_err(|source| broken(column, source))
 }
 
-fn unknown(column: &str, value: &str) -> sqlx::Error {
+pub(super) fn unknown(column: &str, value: &str) -> sqlx::Error {
     broken(column, format!("unknown value `{value}`"))
 }
 

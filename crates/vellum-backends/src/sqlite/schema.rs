@@ -80,6 +80,18 @@ const MIGRATIONS: &[&str] = &[
     r"
     ALTER TABLE collection ADD COLUMN tuning TEXT;         -- JSON, Tuning
 ",
+    r"
+    CREATE TABLE feedback (
+        collection  TEXT    NOT NULL REFERENCES collection (name) ON DELETE CASCADE,
+        id          TEXT    NOT NULL,
+        question    TEXT    NOT NULL,
+        verdict     TEXT    NOT NULL,             -- up, down
+        comment     TEXT,
+        cited       TEXT    NOT NULL,             -- JSON, Vec<Cited>
+        created_ms  INTEGER NOT NULL,
+        PRIMARY KEY (collection, id)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Brings the file to the newest schema.

@@ -232,7 +232,7 @@ async fn an_older_schema_is_brought_up_to_date() {
     store.close().await;
     run(
         dir.path(),
-        "DROP INDEX document_by_content; DROP INDEX job_by_source; DROP TABLE lease;
+        "DROP TABLE feedback; DROP INDEX document_by_content; DROP INDEX job_by_source; DROP TABLE lease;
          ALTER TABLE document DROP COLUMN source; ALTER TABLE document DROP COLUMN job;
          ALTER TABLE document DROP COLUMN version; ALTER TABLE document DROP COLUMN attempts;
          ALTER TABLE document DROP COLUMN is_copy; ALTER TABLE document DROP COLUMN claim;

@@ -3,7 +3,8 @@
 use crate::access::Pass;
 use crate::collection::{Collection, SparseSettings, Tuning};
 use crate::error::Result;
-use crate::ids::{CollectionName, ContentHash, DocumentId, JobId};
+use crate::feedback::Feedback;
+use crate::ids::{CollectionName, ContentHash, DocumentId, FeedbackId, JobId};
 use crate::job::Job;
 use crate::ledger::{Claimed, Lease, LedgerRow, Scope};
 use async_trait::async_trait;
@@ -40,7 +41,7 @@ pub trait Metastore: Send + Sync {
     /// `NotFound` when there is no such collection.
     async fn set_tuning(&self, pass: &Pass, tuning: &Tuning) -> Result<()>;
 
-    /// Removes the collection, its ledger and its jobs; does nothing when there is none.
+    /// Removes the collection, its ledger, its jobs and its feedback; does nothing when there is none.
     async fn delete_collection(&self, pass: &Pass) -> Result<()>;
 
     /// Opens a lease that ends `ttl` from now, by the clock of the store. Its token is above all before it.
@@ -161,6 +162,21 @@ pub trait Metastore: Send + Sync {
 
     /// Returns the newest `limit` jobs by creation time, newest first; ties by id, descending.
     async fn jobs(&self, limit: usize) -> Result<Vec<Job>>;
+
+    /// Inserts or replaces feedback on the pass's collection, keyed by id. A read pass is enough: whoever may read answers
+    /// may judge them.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such collection.
+    async fn put_feedback(&self, pass: &Pass, feedback: &Feedback) -> Result<()>;
+
+    /// Returns up to `limit` opinions on the pass's collection with an id above `after`, ascending by id.
+    async fn feedback(
+        &self,
+        pass: &Pass,
+        after: Option<FeedbackId>,
+        limit: usize,
+    ) -> Result<Vec<Feedback>>;
 
     /// Fails when the store could not serve now.
     async fn check(&self) -> Result<()>;

@@ -11,7 +11,8 @@ pub use suite::{metastore_suite, sample_collection, sample_row, store_rows};
 use crate::access::Pass;
 use crate::collection::{Collection, SparseSettings, Tuning};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{CollectionName, ContentHash, DocumentId, JobId};
+use crate::feedback::Feedback;
+use crate::ids::{CollectionName, ContentHash, DocumentId, FeedbackId, JobId};
 use crate::job::Job;
 use crate::ledger::{Claimed, DocumentState, Lease, LedgerRow, Scope};
 use crate::ports::Metastore;
@@ -31,6 +32,7 @@ struct Tables {
     collections: BTreeMap<CollectionName, Collection>,
     rows: BTreeMap<(CollectionName, String), LedgerRow>,
     jobs: BTreeMap<JobId, Job>,
+    feedback: BTreeMap<(CollectionName, FeedbackId), Feedback>,
     leases: BTreeMap<u64, OpenLease>,
     last_token: u64,
 }
@@ -131,6 +133,7 @@ impl Metastore for MemoryMetastore {
         tables.rows.retain(|(collection, _), _| collection != name);
         tables.jobs.retain(|_, job| job.spec.collection != *name);
         tables.leases.retain(|_, lease| lease.collection != *name);
+        tables.feedback.retain(|(collection, _), _| collection != name);
         Ok(())
     }
 
@@ -379,6 +382,27 @@ impl Metastore for MemoryMetastore {
         jobs.sort_by_key(|job| std::cmp::Reverse((job.created_ms, job.id)));
         jobs.truncate(limit);
         Ok(jobs)
+    }
+
+    async fn put_feedback(&self, pass: &Pass, feedback: &Feedback) -> Result<()> {
+        let mut tables = self.tables();
+        tables.must_exist(pass.collection())?;
+        let key = (pass.collection().clone(), feedback.id);
+        tables.feedback.insert(key, feedback.clone());
+        Ok(())
+    }
+
+    async fn feedback(
+        &self,
+        pass: &Pass,
+        after: Option<FeedbackId>,
+        limit: usize,
+    ) -> Result<Vec<Feedback>> {
+        let tables = self.tables();
+        let of = tables.feedback.iter().filter(|((collection, id), _)| {
+            collection == pass.collection() && after.is_none_or(|after| *id > after)
+        });
+        Ok(of.map(|(_, feedback)| feedback.clone()).take(limit).collect())
     }
 
     async fn check(&self) -> Result<()> {

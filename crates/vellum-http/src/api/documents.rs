@@ -3,7 +3,7 @@
 use crate::extract::{Caller, Path, Query};
 use crate::problem::Problem;
 use crate::server::Server;
-use crate::wire::{Document, DocumentList};
+use crate::wire::{Document, DocumentList, DocumentText};
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
@@ -83,4 +83,18 @@ pub(crate) async fn show(
 ) -> Result<Json<Document>, Problem> {
     let (pass, row) = documents::find(&server.app, &principal, id.parse()?).await?;
     Ok(Json(Document::new(pass.collection(), row)))
+}
+
+/// Returns the text of a document, whole: what citations count their characters in.
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/text", tag = "documents", params(("id" = String, Path)),
+    responses((status = 200, body = DocumentText), (status = "default", body = Problem))
+)]
+pub(crate) async fn text(
+    State(server): State<Arc<Server>>,
+    Caller(principal): Caller,
+    Path(id): Path<String>,
+) -> Result<Json<DocumentText>, Problem> {
+    let (pass, row) = documents::find(&server.app, &principal, id.parse()?).await?;
+    Ok(Json(documents::text(&server.app, &pass, &row).await?.into()))
 }

@@ -6,7 +6,7 @@ use crate::extract::{Caller, Query};
 use crate::gate::{accepts, wants_page};
 use crate::problem::Problem;
 use crate::server::Server;
-use crate::wire::{AskResponse, Citation, Index};
+use crate::wire::{AskResponse, Citation, CitedPassage, Index};
 use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -44,6 +44,8 @@ struct AnswerView {
     refused: bool,
     lines: Vec<Vec<Piece>>,
     cards: Vec<Card>,
+    /// Body of a `FeedbackRequest` without its verdict.
+    feedback: String,
     generator: String,
     took: String,
 }
@@ -108,7 +110,10 @@ async fn ask_page(
     let pass = Pass::grant(principal, &layout.collection, Verb::Read)?;
     let request = AskRequest { question: question.clone(), top_k: TOP_K, filter: None };
     let (status, outcome) = match answer_whole(server, &pass, &request).await {
-        Ok(answer) => (StatusCode::OK, Outcome::Answer(view(answer.into()))),
+        Ok(answer) => {
+            let view = view(answer.into(), &question, layout.collection.as_str());
+            (StatusCode::OK, Outcome::Answer(view))
+        }
         Err(error) if error.kind() == ErrorKind::Internal => return Err(error),
         // The page stays useful, so that the question can be changed or asked again.
         Err(error) => {
@@ -120,9 +125,17 @@ async fn ask_page(
     Ok((status, AskPage { layout, question, outcome: Some(outcome) }))
 }
 
-fn view(response: AskResponse) -> AnswerView {
+fn view(response: AskResponse, question: &str, collection: &str) -> AnswerView {
+    let cited: Vec<CitedPassage> = response
+        .citations
+        .iter()
+        .map(|it| CitedPassage { document_id: it.document_id, start: it.start, end: it.end })
+        .collect();
+    let feedback =
+        serde_json::json!({ "question": question, "collection": collection, "citations": cited });
     let total = response.timings_ms.get("total").copied().unwrap_or_default();
     AnswerView {
+        feedback: feedback.to_string(),
         refused: response.refused,
         lines: response.answer.lines().map(|line| pieces(line, &response.citations)).collect(),
         generator: response.generator,

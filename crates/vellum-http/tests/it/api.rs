@@ -174,6 +174,83 @@ async fn originals_are_served_as_they_were_or_not_at_all() {
 "##);
 }
 
+#[tokio::test]
+async fn opinions_on_answers_are_kept_and_can_be_changed() {
+    let world = World::filled().await;
+    let question = "How many days of paid leave do employees receive per year?";
+    let answer = world.call("POST /api/v1/ask", Some(json!({"question": question}))).await.json();
+    let cited = &answer["citations"][0];
+    let passage = json!({
+        "document_id": cited["document_id"], "start": cited["start"], "end": cited["end"]
+    });
+    let opinion = |verdict: &str, comment: Value| {
+        let mut body =
+            json!({"question": question, "verdict": verdict, "citations": [passage.clone()]});
+        if !comment.is_null() {
+            body["comment"] = comment;
+        }
+        body
+    };
+    let give = async |body| world.call("POST /api/v1/feedback", Some(body)).await;
+    let first = give(opinion("down", json!(" Not what I asked. "))).await;
+    assert_eq!(first.status, 200, "{}", first.text);
+    let second = give(opinion("up", Value::Null)).await;
+    assert_eq!(second.json()["id"], first.json()["id"], "the same answer");
+    let refusal = give(json!({"question": "zzz?", "verdict": "down", "comment": " "})).await;
+    assert_ne!(refusal.json()["id"], first.json()["id"]);
+
+    let list = world.call("GET /api/v1/collections/default/feedback?limit=1", None).await.json();
+    let next = list["next"].as_str().unwrap();
+    let path = format!("GET /api/v1/collections/default/feedback?after={next}");
+    let rest = world.call(&path, None).await.json();
+    assert_eq!((&rest["next"], rest["feedback"].as_array().unwrap().len()), (&Value::Null, 1));
+    let all = [&list["feedback"][0], &rest["feedback"][0]];
+    let kept = all.iter().find(|one| one["id"] == first.json()["id"]).unwrap();
+    assert_eq!((&kept["verdict"], &kept["comment"]), (&json!("up"), &Value::Null));
+    assert_eq!((&kept["question"], &kept["citations"]), (&json!(question), &json!([passage])));
+
+    for (body, status, code) in [
+        (json!({"question": " ", "verdict": "up"}), 400, "invalid"),
+        (json!({"question": "x", "verdict": "meh"}), 400, "invalid"),
+        (json!({"question": "x", "verdict": "up", "comment": "x".repeat(5000)}), 400, "invalid"),
+        (json!({"question": "x", "verdict": "up", "collection": "other"}), 404, "not_found"),
+        (
+            json!({"question": "x", "verdict": "up", "citations": [
+                {"document_id": "00000000-0000-0000-0000-000000000000", "start": 0, "end": 1}
+            ]}),
+            404,
+            "not_found",
+        ),
+    ] {
+        let reply = give(body).await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["code"]), (status, &json!(code)));
+    }
+}
+
+#[tokio::test]
+async fn the_text_of_a_document_counts_as_citations_do() {
+    let world = World::filled().await;
+    let body = json!({"question": "How many days of paid leave do employees receive per year?"});
+    let answer = world.call("POST /api/v1/ask", Some(body)).await.json();
+    let cited = &answer["citations"][0];
+    let id = cited["document_id"].as_str().unwrap();
+    let whole = world.call(&format!("GET /api/v1/documents/{id}/text"), None).await.json();
+    let number = |key: &str| cited[key].as_u64().unwrap() as usize;
+    let found: String = whole["text"]
+        .as_str()
+        .unwrap()
+        .chars()
+        .skip(number("start"))
+        .take(number("end") - number("start"))
+        .collect();
+    assert_eq!(found, cited["text"].as_str().unwrap());
+    let id = world.id_of("mem:///docs/pages.txt").await;
+    let paged = world.call(&format!("GET /api/v1/documents/{id}/text"), None).await.json();
+    let pages: Vec<u64> =
+        paged["pages"].as_array().unwrap().iter().map(|it| it["page"].as_u64().unwrap()).collect();
+    assert_eq!(pages, [1, 2, 3]);
+}
+
 /// Returns `status code` and the problem for each wrong request.
 async fn problem(world: &World, request: &str, body: Option<Value>) -> String {
     let reply = world.call(request, body).await;

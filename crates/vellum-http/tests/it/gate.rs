@@ -22,6 +22,7 @@ fn body_for(request: &str) -> Body {
     match request.split_once(' ').unwrap().1 {
         "/api/v1/search" => Body::from(r#"{"query": "x"}"#),
         "/api/v1/ask" => Body::from(r#"{"question": "x"}"#),
+        "/api/v1/feedback" => Body::from(r#"{"question": "x", "verdict": "up"}"#),
         "/api/v1/collections/default/jobs" => Body::from(r#"{"source": "x"}"#),
         _ => Body::empty(),
     }

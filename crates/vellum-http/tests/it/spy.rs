@@ -8,8 +8,9 @@ use std::time::Duration;
 use vellum_core::access::Pass;
 use vellum_core::chunk::Chunk;
 use vellum_core::collection::{Collection, SparseSettings, Tuning};
+use vellum_core::feedback::Feedback;
 use vellum_core::filter::Filter;
-use vellum_core::ids::{ChunkId, CollectionName, ContentHash, DocumentId, JobId};
+use vellum_core::ids::{ChunkId, CollectionName, ContentHash, DocumentId, FeedbackId, JobId};
 use vellum_core::job::Job;
 use vellum_core::ledger::{Claimed, Lease, LedgerRow, Scope};
 use vellum_core::ports::{
@@ -249,6 +250,12 @@ impl Metastore for Spy {
         self.seen()
     }
     async fn find_document(&self, _: DocumentId) -> Result<Option<(CollectionName, LedgerRow)>> {
+        self.seen()
+    }
+    async fn put_feedback(&self, _: &Pass, _: &Feedback) -> Result<()> {
+        self.seen()
+    }
+    async fn feedback(&self, _: &Pass, _: Option<FeedbackId>, _: usize) -> Result<Vec<Feedback>> {
         self.seen()
     }
     async fn put_job(&self, _: &Job) -> Result<()> {

@@ -164,3 +164,141 @@ pub fn falls(baseline: &Experiment, now: &Experiment) -> Result<Vec<Fall>> {
     }
     Ok(falls)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::experiment::{About, Asked, Setup};
+    use super::*;
+    use crate::app::Settings;
+    use vellum_core::collection::{IndexSettings, SplitterSettings};
+
+    /// An experiment on queries `(id, value)` of one metric.
+    fn experiment(id: &str, values: &[(&str, Option<f64>)]) -> Experiment {
+        let known: Vec<f64> = values.iter().filter_map(|(_, value)| *value).collect();
+        let part = Part {
+            means: [("mrr_at_10".to_owned(), stats::estimate(&known))].into(),
+            values: [("mrr_at_10".to_owned(), values.iter().map(|(_, v)| *v).collect())].into(),
+            first: values.iter().map(|(query, _)| vec![format!("{id} {query}")]).collect(),
+            latencies_ms: Vec::new(),
+        };
+        let asked = |(query, _): &(&str, Option<f64>)| Asked {
+            id: (*query).to_owned(),
+            text: format!("{query}?"),
+        };
+        Experiment {
+            format: 1,
+            id: id.to_owned(),
+            name: None,
+            version: String::new(),
+            created_ms: 0,
+            dataset: About {
+                name: "set".to_owned(),
+                digest: "0123".to_owned(),
+                documents: 9,
+                queries: known.len(),
+            },
+            setup: Setup {
+                index: IndexSettings {
+                    converter: String::new(),
+                    splitter: SplitterSettings::new(256, 0),
+                    embedder: String::new(),
+                    embedder_digest: String::new(),
+                    dim: 1,
+                },
+                language: None,
+                retrieval: Settings::default().retrieval,
+            },
+            setup_digest: String::new(),
+            chunks: 9,
+            language: None,
+            queries: values.iter().map(asked).collect(),
+            parts: [("hybrid".to_owned(), part)].into(),
+        }
+    }
+
+    #[test]
+    fn queries_are_compared_by_id_and_ordered_by_gain() {
+        let a = experiment(
+            "a",
+            &[
+                ("q1", Some(1.0)),
+                ("q2", Some(0.5)),
+                ("q3", None),
+                ("q4", Some(0.2)),
+                ("q5", Some(1.0)),
+            ],
+        );
+        let b = experiment(
+            "b",
+            &[
+                ("q5", Some(1.0)),
+                ("q4", Some(1.0)),
+                ("q3", Some(1.0)),
+                ("q2", Some(1.0)),
+                ("q1", Some(0.25)),
+            ],
+        );
+        let found: Vec<String> = changes(&a, &b, "hybrid", "mrr_at_10")
+            .iter()
+            .map(|it| format!("{} {} {} {:?} {:?}", it.text, it.a, it.b, it.first_a, it.first_b))
+            .collect();
+        let expect = [
+            r#"q4? 0.2 1 ["a q4"] ["b q4"]"#,
+            r#"q2? 0.5 1 ["a q2"] ["b q2"]"#,
+            r#"q1? 1 0.25 ["a q1"] ["b q1"]"#,
+        ];
+        assert_eq!(found, expect);
+        let paired = compare(&a, &b).unwrap()["hybrid"]["mrr_at_10"];
+        assert_eq!((paired.n, paired.wins, paired.losses, paired.ties), (4, 2, 1, 1));
+        assert!(changes(&a, &b, "dense", "mrr_at_10").is_empty());
+    }
+
+    #[test]
+    fn other_datasets_and_other_metrics_are_not_compared() {
+        let a = experiment("a", &[("q1", Some(1.0))]);
+        let mut b = a.clone();
+        b.dataset.digest = "4567".to_owned();
+        let error = compare(&a, &b).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.message().contains("0123") && error.message().contains("4567"));
+        let mut b = a.clone();
+        b.parts = [("dense".to_owned(), Part::default())].into();
+        assert!(compare(&a, &b).unwrap_err().message().contains("nothing alike"));
+    }
+
+    #[test]
+    fn a_fall_is_a_mean_below_the_interval_or_a_sure_loss() {
+        let names: Vec<String> = (0..60).map(|n| format!("q{n:02}")).collect();
+        let with = |id, value: &dyn Fn(usize) -> f64| {
+            let values: Vec<_> =
+                names.iter().enumerate().map(|(n, name)| (name.as_str(), Some(value(n)))).collect();
+            experiment(id, &values)
+        };
+        let is_even = |n: usize| n.is_multiple_of(2);
+        let baseline = with("baseline", &|n| if is_even(n) { 1.0 } else { 0.2 });
+        assert_eq!(falls(&baseline, &baseline).unwrap(), []);
+        let better = with("better", &|n| if is_even(n) { 1.0 } else { 0.5 });
+        assert_eq!(falls(&baseline, &better).unwrap(), []);
+        // One query alone may be chance.
+        let chance = with("chance", &|n| if is_even(n) && n > 0 { 1.0 } else { 0.2 });
+        assert_eq!(falls(&baseline, &chance).unwrap(), []);
+        // Inside the interval of the mean, and yet worse for each query.
+        let sure = with("sure", &|n| if is_even(n) { 0.95 } else { 0.2 });
+        let fell = falls(&baseline, &sure).unwrap();
+        assert!(fell[0].paired.b > fell[0].was.low, "{fell:?}");
+        assert_eq!((fell[0].lost.len(), fell[0].lost[0].query.as_str()), (30, "q58"));
+        let low = with("low", &|_| 0.2);
+        assert!(falls(&baseline, &low).unwrap()[0].paired.b < fell[0].was.low);
+    }
+
+    #[test]
+    fn an_experiment_is_read_as_it_was_written() {
+        let written =
+            experiment("a", &[("q1", Some(1.0)), ("q2", None)]).named(Some("n".to_owned()));
+        assert_eq!(Experiment::from_json(&written.to_json()).unwrap(), written);
+        assert_eq!(written.id.len(), 8);
+        let newer = br#"{"format":2,"unknown":[]}"#;
+        assert_eq!(Experiment::from_json(newer).unwrap_err().kind(), ErrorKind::TooNew);
+        assert_eq!(Experiment::from_json(b"{}").unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}

@@ -102,7 +102,7 @@ impl Corpus {
         above.next().map(|(id, _)| id.as_str())
     }
 
-    /// Reads the line of a document; [`document`] makes it one.
+    /// Reads the line of a document.
     ///
     /// # Errors
     /// `NotFound` when there is none of this id; `Io` when the file cannot be read.

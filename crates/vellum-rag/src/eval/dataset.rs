@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Every problem names file and line. A query without a judgement is one that nothing answers. Queries, judgements and
-//! spans are held in memory, documents are not (see [`super::corpus`]).
+//! spans are held in memory, documents are not: `corpus` reads them where they stand.
 
 use super::corpus::{self, Corpus};
 use super::lines::{Lines, wrong};

@@ -9,8 +9,9 @@ use vellum_core::access::Pass;
 use vellum_core::chunk::Chunk;
 use vellum_core::collection::{Collection, SparseSettings, Tuning};
 use vellum_core::error::{Error, ErrorKind, Result};
+use vellum_core::feedback::Feedback;
 use vellum_core::filter::Filter;
-use vellum_core::ids::{ChunkId, CollectionName, ContentHash, DocumentId, JobId};
+use vellum_core::ids::{ChunkId, CollectionName, ContentHash, DocumentId, FeedbackId, JobId};
 use vellum_core::job::{Job, JobState};
 use vellum_core::ledger::{Claimed, Lease, LedgerRow, Scope};
 use vellum_core::ports::{
@@ -214,6 +215,17 @@ impl Metastore for FaultyMetastore {
     }
     async fn find_document(&self, id: DocumentId) -> Result<Option<(CollectionName, LedgerRow)>> {
         self.inner.find_document(id).await
+    }
+    async fn put_feedback(&self, pass: &Pass, feedback: &Feedback) -> Result<()> {
+        self.inner.put_feedback(pass, feedback).await
+    }
+    async fn feedback(
+        &self,
+        pass: &Pass,
+        after: Option<FeedbackId>,
+        limit: usize,
+    ) -> Result<Vec<Feedback>> {
+        self.inner.feedback(pass, after, limit).await
     }
     async fn put_job(&self, job: &Job) -> Result<()> {
         burn(&self.fuse)?;

@@ -40,6 +40,8 @@ fn ask_and_follow_a_citation() {
         return;
     };
     assert!(answer.contains("27 March 2026"), "{answer}");
+    let thumbs = answer.split("<form class=\"feedback\"").nth(1).unwrap();
+    assert!(!thumbs.split('>').next().unwrap().contains("hidden"), "{thumbs}");
     let at = answer.find("documents/").unwrap_or_else(|| panic!("no citation in {answer}"));
     let link = answer[at..].split(['"', '\'']).next().unwrap().replace("&amp;", "&");
     let cited = page(&format!("{base}/{link}")).unwrap();

@@ -6,7 +6,8 @@ use crate::collection::{
 };
 use crate::document::Format;
 use crate::error::{ErrorKind, Result};
-use crate::ids::{CollectionName, ContentHash, DocumentId, JobId};
+use crate::feedback::{Cited, Feedback, Verdict};
+use crate::ids::{CollectionName, ContentHash, DocumentId, FeedbackId, JobId};
 use crate::job::{Job, JobSpec, JobState, Refusal, Refusals, Report};
 use crate::ledger::{DocumentState, LedgerRow, Scope};
 use crate::ports::Metastore;
@@ -70,6 +71,7 @@ pub async fn metastore_suite(store: &dyn Metastore) {
     sources(store).await;
     jobs(store).await;
     forgotten_jobs(store).await;
+    feedback(store).await;
     deletion(store).await;
 }
 
@@ -512,6 +514,40 @@ async fn forgotten_jobs(store: &dyn Metastore) {
     assert_eq!(store.forget_jobs(0).await.expect("idempotent"), 0);
 }
 
+async fn feedback(store: &dyn Metastore) {
+    let opinion = |n: u8, verdict| Feedback {
+        id: FeedbackId::from_bytes([n; 16]),
+        question: format!("question {n}?"),
+        verdict,
+        comment: (n == 2).then(|| "it is \"wrong\"".to_owned()),
+        cited: (0..n.into())
+            .map(|at| Cited { document: DocumentId::from_bytes([n; 16]), start: at, end: at + 1 })
+            .collect(),
+        created_ms: 7,
+    };
+    // Whoever may read may judge.
+    let read = pass("a", Verb::Read);
+    let [low, middle, high] =
+        [opinion(0, Verdict::Up), opinion(2, Verdict::Down), opinion(255, Verdict::Up)];
+    for one in [&high, &low, &middle] {
+        store.put_feedback(&read, one).await.expect("stored");
+    }
+    let all = store.feedback(&read, None, 10).await.expect("read");
+    assert_eq!(all, [low.clone(), middle.clone(), high.clone()], "ascending by id");
+    let page = store.feedback(&read, Some(low.id), 1).await.expect("read");
+    assert_eq!(page, std::slice::from_ref(&middle));
+    assert_eq!(store.feedback(&read, Some(high.id), 10).await.expect("read"), []);
+    assert_eq!(store.feedback(&pass("b-2", Verb::Read), None, 10).await.expect("read"), []);
+
+    let changed = Feedback { verdict: Verdict::Up, comment: None, created_ms: 8, ..middle };
+    store.put_feedback(&read, &changed).await.expect("replaced");
+    let all = store.feedback(&read, None, 10).await.expect("read");
+    assert_eq!(all, [low.clone(), changed, high]);
+
+    let unknown = store.put_feedback(&pass("nowhere", Verb::Read), &low).await;
+    assert_eq!(unknown.expect_err("no such collection").kind(), ErrorKind::NotFound);
+}
+
 async fn deletion(store: &dyn Metastore) {
     let write = pass("a", Verb::Write);
     store.delete_collection(&write).await.expect("removed");
@@ -536,4 +572,5 @@ async fn deletion(store: &dyn Metastore) {
 
     store.create_collection(&sample_collection("a")).await.expect("the name is free again");
     assert_eq!(store.totals(&write).await.expect("read"), (0, 0), "and starts empty");
+    assert_eq!(store.feedback(&write, None, 10).await.expect("read"), [], "without opinions");
 }

@@ -5,10 +5,12 @@
 //! - [`shelf`]: experiments are files in the data directory, `evals/<id>.json`, which `list`, `show`, `compare` and `delete`
 //!   work on. Files rather than rows of the metadata store: that belongs to one process, while evaluations run beside a
 //!   server; a file is written once and never changed; and it can be kept in a repository as a baseline.
+//! - [`export`]: a dataset from what people thought of answers.
 //! - [`summary`]: what is printed; [`csv`] and [`report`]: what is written to files.
 
 mod compare;
 mod csv;
+mod export;
 mod index;
 mod measure;
 mod report;
@@ -49,6 +51,10 @@ pub(crate) async fn eval(config: &Config, args: args::Eval) -> Result<Outcome> {
                 decision.tell()?;
             }
             Ok(decision.outcome())
+        }
+        Some(Experiments::Export { dir, collection }) => {
+            let session = session::open(config).await?;
+            export::export(&session, &collection.collection, &dir).await
         }
         Some(Experiments::Delete { experiment }) => {
             shelf.delete(&experiment)?;
