@@ -94,7 +94,7 @@ async fn a_file_from_a_newer_version_is_left_alone() {
     let before = fs::read(dir.path().join("meta.db")).unwrap();
     let error = SqliteMetastore::open(dir.path().join("meta.db")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooNew);
-    assert!(error.message().ends_with("has schema 7, this vellum knows 3"), "{error}");
+    assert!(error.message().ends_with("has schema 7, this vellum knows 4"), "{error}");
     assert_eq!(error.hint(), Some("upgrade vellum"));
     assert_eq!(fs::read(dir.path().join("meta.db")).unwrap(), before);
 }
