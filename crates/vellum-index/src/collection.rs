@@ -21,7 +21,7 @@ use crate::convert::{
     to_filter, to_point, to_sparse, to_sparse_update,
 };
 use crate::error::{from_engine, guarded};
-use crate::settings::EdgeSettings;
+use crate::settings::{EdgeSettings, Quantization};
 use crate::{disk, shard};
 use qdrant_edge::{
     Condition, CountRequest, EdgeShard, Filter as EdgeFilter, NamedQuery, OperationError,
@@ -45,6 +45,8 @@ use vellum_core::{Error, ErrorKind, Result};
 const BATCH: usize = 128;
 /// Ids in one operation that carries ids only.
 const ID_BATCH: usize = 1024;
+/// Chunks that are compared at full precision whatever the settings: about a millisecond.
+const FEW: usize = 10_000;
 /// Bytes of log per stored chunk that are worth keeping before a cut. A cut reloads the collection,
 /// which takes time linear in its size; a log that grows with it keeps ingestion linear as a whole.
 const LOG_BYTES_PER_CHUNK: u64 = 1024;
@@ -195,6 +197,14 @@ impl Collection {
             };
             if leg.precision == Precision::Exact
                 || shard.info().points_count < self.settings.index_from_chunks
+            {
+                return shard.search(request(true));
+            }
+            // Where a filter leaves few, the engine compares smaller copies of all of them, which loses more than a graph does.
+            let matching = CountRequest { filter: filter.clone(), exact: false };
+            if self.settings.quantization != Quantization::None
+                && filter.is_some()
+                && shard.count(matching)? <= FEW
             {
                 return shard.search(request(true));
             }

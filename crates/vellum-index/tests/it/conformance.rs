@@ -4,9 +4,10 @@ use crate::support::{DIM, created, dense_leg, document, numbered, open, scratch,
 use std::fs;
 use vellum_core::ErrorKind;
 use vellum_core::access::Verb;
-use vellum_core::ports::{StoreSpec, VectorStore};
+use vellum_core::filter::{Field, Filter};
+use vellum_core::ports::{Leg, Precision, StoreSpec, VectorStore};
 use vellum_core::testing::vector_store::{pass, suite};
-use vellum_index::{EdgeSettings, EdgeStore};
+use vellum_index::{EdgeSettings, EdgeStore, Quantization};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_suite_passes() {
@@ -59,6 +60,28 @@ async fn deletions_that_cut_a_graph_hide_nothing() {
         let wanted = numbered(n, 7);
         let hits = store.search(&owner, &dense_leg(wanted.dense.as_slice(), 40)).await.unwrap();
         assert_eq!(hits.len(), 40);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_leaves_few_loses_none_to_quantisation() {
+    let root = scratch();
+    let quantization = Quantization::Binary;
+    let settings = EdgeSettings { index_from_chunks: 10, quantization, ..small() };
+    let store = EdgeStore::open_with(root.path().to_owned(), settings).unwrap();
+    let owner = created(&store, "few").await;
+    for n in 0..400 {
+        store.upsert(&owner, document(n, 1)).await.unwrap();
+    }
+    store.flush(&owner).await.unwrap();
+    store.optimize(&owner).await.unwrap();
+    let some = (0..40).map(|n| numbered(n, 0).chunk.document.to_string()).collect();
+    for n in 100..120 {
+        let leg = dense_leg(numbered(n, 7).dense.as_slice(), 10);
+        let leg = Leg { filter: Some(Filter::In(Field::Document, Vec::clone(&some))), ..leg };
+        let exact = Leg { precision: Precision::Exact, ..leg.clone() };
+        let want = store.search(&owner, &exact).await.unwrap();
+        assert_eq!(store.search(&owner, &leg).await.unwrap(), want);
     }
 }
 
