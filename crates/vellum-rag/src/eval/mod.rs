@@ -8,3 +8,4 @@ pub mod dataset;
 pub mod metrics;
 pub mod run;
 pub mod source;
+pub mod stats;
