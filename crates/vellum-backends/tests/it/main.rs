@@ -7,6 +7,7 @@ mod faults;
 mod faulty;
 mod folder;
 mod identity;
+mod mlflow;
 mod s3;
 mod servers;
 mod site;
