@@ -2,11 +2,12 @@
 
 use crate::run::{cargo, command, has, root, say, step};
 use anyhow::{Result, bail};
+use std::process::Stdio;
 
 /// Runs all tests; arguments go to the test runner.
 pub(crate) fn test(args: &[String]) -> Result<()> {
     install_programs()?;
-    install_moto();
+    install_python();
     let extra: Vec<&str> = args.iter().map(String::as_str).collect();
     let runner: &[&str] = if has("cargo-nextest") {
         &["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]
@@ -45,30 +46,59 @@ const PROGRAMS: [Program; 2] = [
     Program { names: &["tesseract"], package: "tesseract-ocr", tests: "tests of scanned pages" },
 ];
 
-/// The S3 server that bucket tests run against, from PyPI, and where it is kept.
-const MOTO: &str = "moto[server]==5.2.5";
+/// A package from PyPI that some tests use.
+struct PythonPackage {
+    requirement: &'static str,
+    module: &'static str,
+    tests: &'static str,
+}
+
+/// Packages without which tests skip themselves, and where they are kept.
+const PYTHON: [PythonPackage; 2] = [
+    PythonPackage {
+        requirement: "moto[server]==5.2.5",
+        module: "moto",
+        tests: "tests of buckets on a real server",
+    },
+    // trec_eval's own code, as wheels; `pytrec_eval` itself downloads that code while it is built.
+    PythonPackage {
+        requirement: "pytrec-eval-terrier==0.5.11",
+        module: "pytrec_eval",
+        tests: "comparisons with trec_eval",
+    },
+];
 const VENV: &str = "target/tests/venv";
 
-/// Installs moto; without it the tests of buckets on a real server skip themselves.
-fn install_moto() {
-    let venv = root().join(VENV);
-    if venv.join("bin/moto_server").is_file() {
-        return;
+/// Installs the packages that are missing.
+fn install_python() {
+    let program = |name: &str| root().join(VENV).join("bin").join(name).display().to_string();
+    let (python, pip) = (program("python"), program("pip"));
+    for PythonPackage { requirement, module, tests } in &PYTHON {
+        let import = format!("import {module}");
+        if imports(&python, &import) {
+            continue;
+        }
+        let install = || {
+            step("python environment", &mut command("python3", &["-m", "venv", VENV]))?;
+            step(requirement, &mut command(&pip, &["install", "-q", requirement]))
+        };
+        let installed = install().or_else(|_| {
+            install_packages(&["python3-venv"])?;
+            install()
+        });
+        if let Err(error) = installed {
+            say(&format!(
+                "== {requirement} could not be installed ({error:#}); the {tests} are skipped"
+            ));
+        }
     }
-    let pip = venv.join("bin/pip").to_string_lossy().into_owned();
-    let install = || {
-        step("python environment", &mut command("python3", &["-m", "venv", VENV]))?;
-        step(MOTO, &mut command(&pip, &["install", "-q", MOTO]))
-    };
-    let installed = install().or_else(|_| {
-        install_packages(&["python3-venv"])?;
-        install()
-    });
-    if let Err(error) = installed {
-        say(&format!(
-            "== {MOTO} could not be installed ({error:#}); the tests of buckets are skipped"
-        ));
-    }
+}
+
+/// Whether `python` can run an import.
+fn imports(python: &str, import: &str) -> bool {
+    let mut probe = command(python, &["-c", import]);
+    probe.stdout(Stdio::null()).stderr(Stdio::null());
+    probe.status().is_ok_and(|status| status.success())
 }
 
 /// Installs what is missing, where apt-get may be used.

@@ -7,4 +7,5 @@ mod copies;
 mod faults;
 mod ingest;
 mod jobs;
+mod trec;
 mod world;
