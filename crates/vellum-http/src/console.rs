@@ -128,7 +128,7 @@ fn escaped(text: &str) -> String {
 /// Returns a time as `2026-01-31 12:00` in UTC.
 ///
 /// Source: Howard Hinnant, "chrono-compatible low-level date algorithms", `civil_from_days`.
-fn utc(unix_ms: i64) -> String {
+pub fn utc(unix_ms: i64) -> String {
     let minutes = unix_ms.div_euclid(60_000);
     let (days, minute) = (minutes.div_euclid(1440) + 719_468, minutes.rem_euclid(1440));
     let era = days.div_euclid(146_097);

@@ -27,6 +27,7 @@ mod server;
 mod status;
 pub mod wire;
 
+pub use console::utc;
 pub use guard::{Guard, Secret};
 pub use openapi::openapi_json;
 pub use problem::Problem;

@@ -3,6 +3,7 @@
 use crate::fuse::Fusion;
 use crate::jobs::Jobs;
 use crate::pictures::Pictures;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use vellum_core::collection::{IndexSettings, SplitterSettings};
@@ -65,7 +66,7 @@ pub struct IngestSettings {
 }
 
 /// How legs are searched and fused.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RetrievalSettings {
     /// Results asked of each leg, >= 1.
     pub leg_limit: usize,
@@ -103,6 +104,23 @@ impl Default for Settings {
 }
 
 impl App {
+    /// Returns the product over the same ports with other retrieval settings, and without the jobs of this one.
+    pub fn with_retrieval(&self, retrieval: RetrievalSettings) -> Self {
+        Self {
+            objects: self.objects.clone(),
+            converter: self.converter.clone(),
+            embedder: self.embedder.clone(),
+            embeddings: self.embeddings.clone(),
+            vectors: self.vectors.clone(),
+            metastore: self.metastore.clone(),
+            worker: self.worker.clone(),
+            clock: self.clock.clone(),
+            settings: Settings { retrieval, ..self.settings.clone() },
+            jobs: Jobs::default(),
+            pictures: Pictures::default(),
+        }
+    }
+
     /// Returns the index settings that a collection created now would get.
     pub fn index_settings(&self) -> IndexSettings {
         let info = self.embedder.info();

@@ -36,6 +36,8 @@ pub struct Config {
     pub web: Web,
     /// Retrieval.
     pub retrieval: Retrieval,
+    /// Evaluation.
+    pub eval: Eval,
     /// Logging.
     pub log: Log,
 }
@@ -118,6 +120,14 @@ pub struct Retrieval {
     pub dense_weight: f32,
     pub sparse_weight: f32,
     pub mmr_lambda: f32,
+}
+
+/// `[eval]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file documents every setting")]
+pub struct Eval {
+    pub cache: u64,
 }
 
 /// `[log]`; see the reference file.

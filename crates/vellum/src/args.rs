@@ -47,8 +47,8 @@ pub(crate) enum Command {
     Ask(Ask),
     /// Show the text that is extracted from a file
     Convert(Convert),
-    /// Measure retrieval and answers on a dataset in BEIR layout
-    Eval(Eval),
+    /// Measure retrieval and answers on a dataset in BEIR layout, and compare what was measured
+    Eval(Box<Eval>),
     /// List, show or delete collections
     #[command(subcommand)]
     Collection(Collection),
@@ -168,21 +168,117 @@ pub(crate) struct Convert {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Eval {
-    /// Folder with corpus.jsonl, queries.jsonl and qrels/test.tsv
-    #[arg(long, value_name = "DIR")]
-    pub(crate) dataset: PathBuf,
+    #[command(subcommand)]
+    pub(crate) action: Option<Experiments>,
+    #[command(flatten)]
+    pub(crate) run: EvalRun,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalRun {
+    /// Folder with corpus.jsonl, queries.jsonl and qrels/test.tsv, and spans.jsonl where evidence is known
+    #[arg(long, value_name = "DIR", required = true)]
+    pub(crate) dataset: Option<PathBuf>,
     /// Which indexes are searched [default: each]
     #[arg(long)]
     pub(crate) mode: Option<Mode>,
+    /// Cut-offs of the metrics, 1 to 100; 5, 10 and 100 are always among them
+    #[arg(
+        long = "k",
+        value_name = "K,...",
+        value_delimiter = ',',
+        default_value = "1,3,5,10,100",
+        value_parser = clap::value_parser!(u16).range(1..=100)
+    )]
+    pub(crate) cutoffs: Vec<u16>,
+    /// Name to find the experiment by later
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Compare with an earlier experiment (id, name or file); exit status 1 when this one is worse
+    #[arg(long, value_name = "EXPERIMENT")]
+    pub(crate) baseline: Option<String>,
+    /// Metric that the comparison is decided by
+    #[arg(long, value_name = "METRIC", default_value = DECIDING)]
+    pub(crate) metric: String,
     /// Write the ranking in TREC run format (of the first mode)
     #[arg(long, value_name = "FILE")]
     pub(crate) run: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: EvalFiles,
     /// Language of the dataset: ISO 639-1 code or `auto`
     #[arg(long, value_name = "CODE")]
     pub(crate) language: Option<String>,
+    /// Ingest anew, also where the same dataset was ingested with the same settings before
+    #[arg(long)]
+    pub(crate) fresh: bool,
     #[command(flatten)]
     pub(crate) json: JsonArg,
+}
+
+/// Metric that a comparison is decided by.
+const DECIDING: &str = "ndcg_at_10";
+
+/// Files that an experiment is written to.
+#[derive(Debug, Args)]
+pub(crate) struct EvalFiles {
+    /// Write a report as one page of HTML with plots
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Write the values of each query as a table
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Experiments {
+    /// What was measured before
+    List {
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// One experiment
+    Show {
+        /// Id, first digits of it, name, or file
+        experiment: String,
+        #[command(flatten)]
+        files: EvalFiles,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// What the second experiment changed; exit status 1 when it is worse, and not by chance
+    Compare {
+        /// The one to compare with: id, first digits of it, name, or file
+        a: String,
+        /// The one that may be better or worse
+        b: String,
+        /// Metric that decides
+        #[arg(long, value_name = "METRIC", default_value = DECIDING)]
+        metric: String,
+        /// Part that decides [default: hybrid, or the first that both have]
+        #[arg(long)]
+        part: Option<Part>,
+        /// Write a report as one page of HTML with plots
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Remove an experiment
+    Delete {
+        /// Id, first digits of it, or name
+        experiment: String,
+    },
+}
+
+/// What is measured of an experiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    Hybrid,
+    Dense,
+    Sparse,
+    Answers,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! Progress bars on stderr; silent where stderr is not a terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::borrow::Cow;
 use std::time::Duration;
 use vellum_http::wire::{Job, JobState};
 
@@ -10,7 +11,7 @@ pub(crate) fn bytes_bar() -> ProgressBar {
 }
 
 /// Returns a bar for `length` steps of one kind.
-pub(crate) fn steps_bar(length: u64, what: &'static str) -> ProgressBar {
+pub(crate) fn steps_bar(length: u64, what: impl Into<Cow<'static, str>>) -> ProgressBar {
     let bar = styled("{msg} {wide_bar} {pos}/{len} {eta}");
     bar.set_length(length);
     bar.set_message(what);

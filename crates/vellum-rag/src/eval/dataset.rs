@@ -3,25 +3,32 @@
 //! ```text
 //! corpus.jsonl    {"_id", "title"?, "text", "sections"?}     one document a line
 //! queries.jsonl   {"_id", "text"}
-//! qrels/test.tsv  query-id <tab> corpus-id <tab> score       with a header line
+//! qrels/test.tsv  query-id <tab> corpus-id <tab> score       with or without a header line
 //! spans.jsonl     {"query-id", "corpus-id", "start", "end"}  optional; characters of the text
 //! ```
 //!
-//! Every problem names file and line. A query without a judgement is one that nothing answers.
+//! Every problem names file and line. A query without a judgement is one that nothing answers. Queries, judgements and
+//! spans are held in memory, documents are not (see [`super::corpus`]).
 
+use super::corpus::{self, Corpus};
+use super::lines::{Lines, wrong};
 use super::metrics::Judgements;
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use vellum_core::document::{Document, Format, Layout, Section};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use vellum_core::document::Span;
 use vellum_core::{Error, ErrorKind, Result};
 
-/// A dataset in memory.
-#[derive(Debug, Clone)]
+/// A dataset.
+#[derive(Debug)]
 pub struct Dataset {
-    /// Name, for reports.
+    /// Name of its folder, for reports.
     pub name: String,
-    /// Documents by id, ascending.
-    pub corpus: BTreeMap<String, Document>,
+    /// Hash of all its files, 32 hexadecimal digits.
+    pub digest: String,
+    /// Documents.
+    pub corpus: Arc<Corpus>,
     /// Queries, in the order of the file.
     pub queries: Vec<Query>,
 }
@@ -33,7 +40,7 @@ pub struct Query {
     pub id: String,
     /// The words.
     pub text: String,
-    /// Relevant documents; empty for a query that nothing answers.
+    /// Judged documents; empty for a query that nothing answers.
     pub judgements: Judgements,
     /// Where the evidence stands.
     pub evidence: Vec<Evidence>,
@@ -48,30 +55,8 @@ pub struct Evidence {
     pub start: usize,
     /// One past the last character.
     pub end: usize,
-}
-
-/// The contents of a dataset's files.
-#[derive(Debug, Clone, Default)]
-pub struct Files {
-    /// `corpus.jsonl`.
-    pub corpus: String,
-    /// `queries.jsonl`.
-    pub queries: String,
-    /// `qrels/test.tsv`.
-    pub qrels: String,
-    /// `spans.jsonl`; empty when there is none.
-    pub spans: String,
-}
-
-#[derive(Deserialize)]
-struct CorpusLine {
-    #[serde(rename = "_id")]
-    id: String,
-    #[serde(default)]
-    title: Option<String>,
-    text: String,
-    #[serde(default)]
-    sections: Vec<Section>,
+    /// Pages that it stands on, ascending; empty where the document has none.
+    pub pages: Vec<u32>,
 }
 
 #[derive(Deserialize)]
@@ -91,177 +76,234 @@ struct SpanLine {
     end: usize,
 }
 
-/// Returns the dataset of these files.
+impl Dataset {
+    /// Returns the queries that are judged: those that rankings are scored on.
+    pub fn judged(&self) -> impl Iterator<Item = &Query> {
+        self.queries.iter().filter(|query| !query.judgements.is_empty())
+    }
+
+    /// Whether it says where evidence stands, so that answers can be scored.
+    pub fn has_evidence(&self) -> bool {
+        self.queries.iter().any(|query| !query.evidence.is_empty())
+    }
+}
+
+/// Reads the dataset in `dir`.
 ///
 /// # Errors
 /// `Invalid` naming file and line: not JSON, a repeated id, a judgement or span of an unknown
-/// query or document, a span outside its document, nothing to ask.
-pub fn parse(name: &str, files: &Files) -> Result<Dataset> {
-    let corpus = parse_corpus(&files.corpus)?;
+/// query or document, a span outside its document, nothing to ask. `NotFound` or `Io` for a file that cannot be read.
+pub fn open(dir: &Path) -> Result<Dataset> {
+    let corpus = Corpus::open(dir)?;
+    let mut digest = blake3::Hasher::new();
+    digest.update(corpus.digest().as_bytes());
+    let mut queries = read_queries(dir, &mut digest)?;
+    let index: HashMap<String, usize> =
+        queries.iter().enumerate().map(|(i, query)| (query.id.clone(), i)).collect();
+    read_qrels(dir, &corpus, &index, &mut queries, &mut digest)?;
+    if dir.join(SPANS).exists() {
+        read_spans(dir, &corpus, &index, &mut queries, &mut digest)?;
+        find_pages(&corpus, &mut queries)?;
+    }
+    let canonical = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let name = canonical.file_name().unwrap_or(canonical.as_os_str()).to_string_lossy();
+    Ok(Dataset {
+        name: name.into_owned(),
+        digest: digest.finalize().to_hex()[..32].to_owned(),
+        corpus: Arc::new(corpus),
+        queries,
+    })
+}
+
+fn read_queries(dir: &Path, digest: &mut blake3::Hasher) -> Result<Vec<Query>> {
+    const FILE: &str = "queries.jsonl";
+    let mut lines = Lines::open(dir, FILE)?;
     let mut queries: Vec<Query> = Vec::new();
     let mut seen = HashSet::new();
-    for (line, query) in json_lines::<QueryLine>("queries.jsonl", &files.queries) {
-        let QueryLine { id, text } = query?;
+    while let Some(line) = lines.next()? {
+        let QueryLine { id, text } = line.json()?;
         if !seen.insert(id.clone()) {
-            return Err(wrong("queries.jsonl", line, &format!("query `{id}` stands there twice")));
+            return Err(wrong(FILE, line.number, &format!("query `{id}` stands there twice")));
         }
         if text.trim().is_empty() {
-            return Err(wrong("queries.jsonl", line, &format!("query `{id}` is empty")));
+            return Err(wrong(FILE, line.number, &format!("query `{id}` is empty")));
         }
         queries.push(Query { id, text, judgements: Judgements::new(), evidence: Vec::new() });
     }
     if queries.is_empty() {
         return Err(Error::new(ErrorKind::Invalid, "queries.jsonl has no query"));
     }
-    let index: HashMap<String, usize> =
-        queries.iter().enumerate().map(|(i, query)| (query.id.clone(), i)).collect();
-    parse_qrels(&files.qrels, &corpus, &index, &mut queries)?;
-    parse_spans(&files.spans, &corpus, &index, &mut queries)?;
-    Ok(Dataset { name: name.to_owned(), corpus, queries })
+    digest.update(lines.finish().0.as_bytes());
+    Ok(queries)
 }
 
-fn parse_corpus(text: &str) -> Result<BTreeMap<String, Document>> {
-    let mut corpus = BTreeMap::new();
-    for (line, document) in json_lines::<CorpusLine>("corpus.jsonl", text) {
-        let CorpusLine { id, title, text, sections } = document?;
-        let whole = |s: &Section| text.get(s.span.start..s.span.end).is_some();
-        if !sections.iter().all(whole) {
-            return Err(wrong("corpus.jsonl", line, "a section lies outside the text"));
-        }
-        let document = Document {
-            format: Format::Text,
-            title: title.filter(|title| !title.is_empty()),
-            text,
-            sections,
-            metadata: BTreeMap::new(),
-            layout: Layout::default(),
-        };
-        if corpus.insert(id.clone(), document).is_some() {
-            return Err(wrong(
-                "corpus.jsonl",
-                line,
-                &format!("document `{id}` stands there twice"),
-            ));
-        }
-    }
-    if corpus.is_empty() {
-        return Err(Error::new(ErrorKind::Invalid, "corpus.jsonl has no document"));
-    }
-    Ok(corpus)
-}
-
-fn parse_qrels(
-    text: &str,
-    corpus: &BTreeMap<String, Document>,
+fn read_qrels(
+    dir: &Path,
+    corpus: &Corpus,
     index: &HashMap<String, usize>,
     queries: &mut [Query],
+    digest: &mut blake3::Hasher,
 ) -> Result<()> {
     const FILE: &str = "qrels/test.tsv";
-    for (line, content) in numbered(text).skip(1) {
-        let fields: Vec<&str> = content.split('\t').collect();
+    let mut lines = Lines::open(dir, FILE)?;
+    let mut is_first = true;
+    while let Some(line) = lines.next()? {
+        let fields: Vec<&str> = line.text.split('\t').collect();
         let [query, document, grade] = fields[..] else {
-            return Err(wrong(
-                FILE,
-                line,
-                "expected query-id, corpus-id and score, separated by tabs",
-            ));
+            let what = "expected query-id, corpus-id and score, separated by tabs";
+            return Err(wrong(FILE, line.number, what));
         };
+        let grade: i64 = match grade.trim().parse() {
+            Ok(grade) => grade,
+            Err(_) if std::mem::take(&mut is_first) => continue,
+            Err(_) => {
+                let what = format!("score `{grade}` is not a whole number");
+                return Err(wrong(FILE, line.number, &what));
+            }
+        };
+        is_first = false;
         let Some(at) = index.get(query) else {
-            return Err(wrong(FILE, line, &format!("unknown query `{query}`")));
+            return Err(wrong(FILE, line.number, &format!("unknown query `{query}`")));
         };
-        if !corpus.contains_key(document) {
-            return Err(wrong(FILE, line, &format!("unknown document `{document}`")));
+        if corpus.chars(document).is_none() {
+            return Err(wrong(FILE, line.number, &format!("unknown document `{document}`")));
         }
-        let grade: i64 = grade
-            .trim()
-            .parse()
-            .map_err(|_| wrong(FILE, line, &format!("score `{grade}` is not a whole number")))?;
-        queries[*at].judgements.insert(document.to_owned(), grade.max(0) as u32);
+        let grade = u32::try_from(grade.max(0)).unwrap_or(u32::MAX);
+        queries[*at].judgements.insert(document.to_owned(), grade);
     }
+    digest.update(lines.finish().0.as_bytes());
     Ok(())
 }
 
-fn parse_spans(
-    text: &str,
-    corpus: &BTreeMap<String, Document>,
+const SPANS: &str = "spans.jsonl";
+
+fn read_spans(
+    dir: &Path,
+    corpus: &Corpus,
     index: &HashMap<String, usize>,
     queries: &mut [Query],
+    digest: &mut blake3::Hasher,
 ) -> Result<()> {
-    const FILE: &str = "spans.jsonl";
-    for (line, span) in json_lines::<SpanLine>(FILE, text) {
-        let SpanLine { query, document, start, end } = span?;
+    let mut lines = Lines::open(dir, SPANS)?;
+    while let Some(line) = lines.next()? {
+        let SpanLine { query, document, start, end } = line.json()?;
         let Some(at) = index.get(&query) else {
-            return Err(wrong(FILE, line, &format!("unknown query `{query}`")));
+            return Err(wrong(SPANS, line.number, &format!("unknown query `{query}`")));
         };
-        let Some(target) = corpus.get(&document) else {
-            return Err(wrong(FILE, line, &format!("unknown document `{document}`")));
+        let Some(chars) = corpus.chars(&document) else {
+            return Err(wrong(SPANS, line.number, &format!("unknown document `{document}`")));
         };
-        if start >= end || end > target.text.chars().count() {
-            return Err(wrong(FILE, line, "the span lies outside the document"));
+        if start >= end || end > chars {
+            return Err(wrong(SPANS, line.number, "the span lies outside the document"));
         }
-        queries[*at].evidence.push(Evidence { document, start, end });
+        queries[*at].evidence.push(Evidence { document, start, end, pages: Vec::new() });
     }
+    digest.update(lines.finish().0.as_bytes());
     Ok(())
 }
 
-fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines().enumerate().map(|(i, line)| (i + 1, line)).filter(|(_, l)| !l.trim().is_empty())
-}
-
-fn json_lines<'a, T: Deserialize<'a>>(
-    file: &'static str,
-    text: &'a str,
-) -> impl Iterator<Item = (usize, Result<T>)> {
-    numbered(text).map(move |(line, content)| {
-        let parsed = serde_json::from_str(content);
-        (line, parsed.map_err(|error| wrong(file, line, &error.to_string())))
-    })
-}
-
-fn wrong(file: &str, line: usize, what: &str) -> Error {
-    Error::new(ErrorKind::Invalid, format!("{file} line {line}: {what}"))
-        .with_hint("the dataset must have BEIR layout: corpus.jsonl, queries.jsonl, qrels/test.tsv")
+/// Notes on which pages the evidence stands, reading each of its documents once.
+fn find_pages(corpus: &Corpus, queries: &mut [Query]) -> Result<()> {
+    let mut by_document: HashMap<String, Vec<&mut Evidence>> = HashMap::new();
+    for evidence in queries.iter_mut().flat_map(|query| &mut query.evidence) {
+        by_document.entry(evidence.document.clone()).or_default().push(evidence);
+    }
+    for (id, spans) in by_document {
+        let document = corpus::document(&corpus.line(&id)?)?;
+        if document.pages().next().is_none() {
+            continue;
+        }
+        let mut bytes: Vec<usize> = document.text.char_indices().map(|(at, _)| at).collect();
+        bytes.push(document.text.len());
+        for evidence in spans {
+            let span = Span { start: bytes[evidence.start], end: bytes[evidence.end] };
+            let on = document.pages().filter(|(_, page)| page.overlaps(span));
+            evidence.pages = on.map(|(number, _)| number).collect();
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tempfile::TempDir;
 
-    fn files() -> Files {
-        Files {
-            corpus: r#"{"_id":"d1","title":"T","text":"héllo world"}"#.to_owned(),
-            queries: "{\"_id\":\"q1\",\"text\":\"hello?\"}\n\n{\"_id\":\"q2\",\"text\":\"no\"}"
-                .to_owned(),
-            qrels: "query-id\tcorpus-id\tscore\nq1\td1\t1\n".to_owned(),
-            spans: r#"{"query-id":"q1","corpus-id":"d1","start":0,"end":5}"#.to_owned(),
+    const CORPUS: &str = r#"{"_id":"d1","title":"T","text":"héllo world","sections":[{"kind":{"page":1},"span":{"start":0,"end":7}},{"kind":{"page":2},"span":{"start":7,"end":12}}]}"#;
+    const QUERIES: &str =
+        "{\"_id\":\"q1\",\"text\":\"hello?\"}\n\n{\"_id\":\"q2\",\"text\":\"no\"}\r\n";
+    const QRELS: &str = "query-id\tcorpus-id\tscore\nq1\td1\t1\n";
+    const SPAN: &str = r#"{"query-id":"q1","corpus-id":"d1","start":0,"end":7}"#;
+
+    /// A dataset of which one file is another text.
+    fn folder(file: &str, text: &str) -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("qrels")).unwrap();
+        for (name, content) in [
+            ("corpus.jsonl", CORPUS),
+            ("queries.jsonl", QUERIES),
+            ("qrels/test.tsv", QRELS),
+            ("spans.jsonl", SPAN),
+        ] {
+            let content = if name == file { text } else { content };
+            std::fs::write(dir.path().join(name), content).unwrap();
         }
+        dir
     }
 
     #[test]
     fn reads_a_dataset() {
-        let dataset = parse("x", &files()).unwrap();
+        let dir = folder("", "");
+        let dataset = open(dir.path()).unwrap();
         assert_eq!(dataset.queries[0].judgements["d1"], 1);
-        assert_eq!(dataset.queries[0].evidence[0].end, 5);
+        let evidence = &dataset.queries[0].evidence[0];
+        assert_eq!((evidence.end, &evidence.pages), (7, &vec![1, 2]));
         assert!(dataset.queries[1].judgements.is_empty());
+        assert_eq!(dataset.judged().count(), 1);
+        let read = corpus::document(&dataset.corpus.line("d1").unwrap()).unwrap();
+        assert_eq!((read.text.as_str(), read.title.as_deref()), ("héllo world", Some("T")));
+        assert_eq!(dataset.corpus.line("d2").unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn the_digest_is_that_of_all_files() {
+        let digest = |file, text: &str| open(folder(file, text).path()).unwrap().digest;
+        let whole = digest("", "");
+        assert_eq!(digest("qrels/test.tsv", QRELS), whole);
+        assert_ne!(digest("qrels/test.tsv", "q1\td1\t2\n"), whole);
+        assert_ne!(digest("queries.jsonl", &QUERIES.replace("hello", "hi")), whole);
+        assert_ne!(digest("spans.jsonl", ""), whole);
+        assert_ne!(digest("corpus.jsonl", &CORPUS.replace("world", "World")), whole);
     }
 
     #[test]
     fn problems_name_file_and_line() {
-        let check = |change: &dyn Fn(&mut Files), expect: &str| {
-            let mut files = files();
-            change(&mut files);
-            let error = parse("x", &files).unwrap_err();
+        let check = |file: &str, text: &str, expect: &str| {
+            let error = open(folder(file, text).path()).unwrap_err();
             assert!(error.message().contains(expect), "{}", error.message());
         };
+        let qrels = |line: &str| format!("{QRELS}{line}\n");
         check(
-            &|f| f.qrels.push_str("q1\tnope\t1\n"),
+            "qrels/test.tsv",
+            &qrels("q1\tnope\t1"),
             "qrels/test.tsv line 3: unknown document `nope`",
         );
-        check(&|f| f.qrels.push_str("q9\td1\t1\n"), "unknown query `q9`");
-        check(&|f| f.qrels.push_str("q1 d1 1\n"), "separated by tabs");
-        check(&|f| f.corpus.push_str("\n{"), "corpus.jsonl line 2");
-        check(&|f| f.queries = r#"{"_id":"q","text":" "}"#.into(), "query `q` is empty");
-        check(&|f| f.spans = f.spans.replace("5", "50"), "outside the document");
-        check(&|f| f.queries.clear(), "has no query");
+        check("qrels/test.tsv", &qrels("q9\td1\t1"), "unknown query `q9`");
+        check("qrels/test.tsv", &qrels("q1 d1 1"), "separated by tabs");
+        check("qrels/test.tsv", &qrels("q1\td1\tx"), "line 3: score `x`");
+        check("corpus.jsonl", &format!("{CORPUS}\n{{"), "corpus.jsonl line 2");
+        check("corpus.jsonl", &format!("{CORPUS}\n{CORPUS}"), "line 2: document `d1` stands");
+        check("corpus.jsonl", &CORPUS.replace("12", "13"), "line 1: a section lies outside");
+        check("corpus.jsonl", "\n", "has no document");
+        check("queries.jsonl", r#"{"_id":"q1","text":" "}"#, "query `q1` is empty");
+        check("queries.jsonl", "", "has no query");
+        check("spans.jsonl", &SPAN.replace('7', "70"), "line 1: the span lies outside");
+        check("spans.jsonl", &SPAN.replace("d1", "d7"), "unknown document `d7`");
+    }
+
+    #[test]
+    fn the_header_of_judgements_may_be_left_out() {
+        let dir = folder("qrels/test.tsv", "q1\td1\t1\n");
+        assert_eq!(open(dir.path()).unwrap().queries[0].judgements["d1"], 1);
     }
 }

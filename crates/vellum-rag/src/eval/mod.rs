@@ -1,11 +1,24 @@
 //! Evaluation: how well retrieval and answers do on a dataset.
 //!
-//! [`dataset`] reads BEIR folders, [`source`] lets the ingest pipeline read one as its source, [`metrics`]
-//! scores rankings, [`run`] asks every query through the same [`crate::search::search`] and
-//! [`crate::answer::ask`] that users call. Nothing here touches a user's collections.
+//! ```text
+//! dataset, corpus   a folder in BEIR layout, its documents read where they stand
+//! source            lets the ingest pipeline read it
+//! run               every query through the search and the answers that users get
+//! metrics, spans    what a ranking of documents, and of passages, is worth for one query
+//! stats             what a mean over queries is worth
+//! experiment        all of it, with its settings: what is kept
+//! compare           two of them
+//! ```
+//!
+//! Nothing here touches a user's collections.
 
+pub mod compare;
+mod corpus;
 pub mod dataset;
+pub mod experiment;
+mod lines;
 pub mod metrics;
 pub mod run;
 pub mod source;
+pub mod spans;
 pub mod stats;

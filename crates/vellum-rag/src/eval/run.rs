@@ -1,70 +1,43 @@
-//! Asks every query of a dataset and scores what comes back.
+//! Asks every query of a dataset, through the same search and answers that users get.
 //!
-//! A ranking of chunks becomes one of documents by keeping each document's best chunk. Queries that nothing
-//! answers count only for answers: there a refusal is right.
+//! A ranking of chunks becomes one of documents by keeping each document's best chunk. Rankings are made one after the
+//! other, so that the time of each is that of a query alone; answers are made several at a time.
 
 use super::dataset::{Dataset, Evidence, Query};
-use super::metrics;
+use super::metrics::{self, Values};
 use super::source::SOURCE;
+use super::spans::Passage;
 use crate::answer::{self, Answer, AskRequest};
 use crate::app::App;
 use crate::jobs;
-use crate::search::{self, Mode, SearchRequest};
+use crate::search::{self, Hit, Mode, SearchRequest};
 use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
+use std::time::Duration;
 use vellum_core::access::Pass;
+use vellum_core::document::Span;
 use vellum_core::job::JobState;
 use vellum_core::ports::WithVectors;
 use vellum_core::{Error, ErrorKind, Result};
 
-/// Documents of a ranking.
-const DEPTH: usize = 100;
+/// Documents of a ranking, and passages that are kept of it.
+pub const DEPTH: usize = 100;
 /// Chunks asked for to fill a ranking of documents.
 const CHUNK_DEPTH: usize = 300;
-/// Queries in flight.
+/// Answers in the making.
 const IN_FLIGHT: usize = 4;
 
-/// Mean scores of one mode.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Scores {
-    /// nDCG@10.
-    pub ndcg_at_10: f64,
-    /// Recall@5.
-    pub recall_at_5: f64,
-    /// Recall@10.
-    pub recall_at_10: f64,
-    /// Recall@100.
-    pub recall_at_100: f64,
-    /// Mean reciprocal rank at 10.
-    pub mrr_at_10: f64,
-}
-
-/// The ranking of one query: `(document id, score)`, best first.
+/// What a query found.
 #[derive(Debug, Clone)]
 pub struct Ranking {
     /// The query's id.
     pub query: String,
-    /// Documents.
+    /// `(document id, score)`, best first in the order of [`metrics::order`], at most [`DEPTH`].
     pub documents: Vec<(String, f32)>,
-}
-
-/// How well answers do; needs spans.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct AnswerScores {
-    /// Queries that something answers.
-    pub answerable: usize,
-    /// Of these, the share that was answered at all.
-    pub answered: f64,
-    /// Of these, the share whose first citation holds a whole span of evidence.
-    pub first_citation_holds: f64,
-    /// Of these, the share whose first citation shares text with a span of evidence.
-    pub first_citation_overlaps: f64,
-    /// Of these, the share where any citation shares text with a span of evidence.
-    pub any_citation_overlaps: f64,
-    /// Queries that nothing answers.
-    pub unanswerable: usize,
-    /// Of these, the share that was refused.
-    pub refused: f64,
+    /// Passages, best first, at most [`DEPTH`]; empty for a query without evidence.
+    pub passages: Vec<Passage>,
+    /// How long the search took.
+    pub took: Duration,
 }
 
 /// Ingests the corpus of `app`'s dataset source into the collection of the pass.
@@ -89,66 +62,64 @@ pub async fn ingest(app: &Arc<App>, pass: &Pass) -> Result<()> {
     }
 }
 
-/// Returns the ranking of every query that something answers, in the order of the dataset.
+/// Returns the ranking of every judged query, in the order of the dataset.
 ///
 /// # Errors
 /// What [`search::search`] fails with.
-pub async fn rank(
+pub(super) async fn rank(
     app: &App,
     pass: &Pass,
     dataset: &Dataset,
     mode: Mode,
     done: &(dyn Fn() + Sync),
 ) -> Result<Vec<Ranking>> {
-    let answerable = dataset.queries.iter().filter(|query| !query.judgements.is_empty());
-    futures::stream::iter(answerable)
-        .map(|query| async move {
-            let request =
-                SearchRequest { query: query.text.clone(), top_k: CHUNK_DEPTH, mode, filter: None };
-            let found = search::search(app, pass, &request, WithVectors::No).await?;
-            let mut documents: Vec<(String, f32)> = Vec::new();
-            for hit in found.hits {
-                if documents.len() < DEPTH
-                    && !documents.iter().any(|(id, _)| *id == hit.chunk.source)
-                {
-                    documents.push((hit.chunk.source, hit.score));
-                }
-            }
-            done();
-            Ok(Ranking { query: query.id.clone(), documents })
-        })
-        .buffered(IN_FLIGHT)
-        .try_collect()
+    let mut rankings = Vec::new();
+    for query in dataset.judged() {
+        if rankings.is_empty() {
+            // What is read or made on first use is not the query's time.
+            find(app, pass, query, mode).await?;
+        }
+        rankings.push(find(app, pass, query, mode).await?);
+        done();
+    }
+    Ok(rankings)
+}
+
+async fn find(app: &App, pass: &Pass, query: &Query, mode: Mode) -> Result<Ranking> {
+    let request =
+        SearchRequest { query: query.text.clone(), top_k: CHUNK_DEPTH, mode, filter: None };
+    let started = app.clock.elapsed();
+    let found = search::search(app, pass, &request, WithVectors::No)
         .await
+        .map_err(|error| error.context(format_args!("query `{}`", query.id)))?;
+    let took = app.clock.elapsed().saturating_sub(started);
+    let passages = match query.evidence[..] {
+        [] => Vec::new(),
+        _ => found.hits.iter().take(DEPTH).map(passage).collect(),
+    };
+    let mut documents: Vec<(String, f32)> = Vec::new();
+    for hit in found.hits {
+        if !documents.iter().any(|(id, _)| *id == hit.chunk.source) {
+            documents.push((hit.chunk.source, hit.score));
+        }
+    }
+    metrics::order(&mut documents);
+    documents.truncate(DEPTH);
+    Ok(Ranking { query: query.id.clone(), documents, passages, took })
 }
 
-/// Returns the mean scores of rankings made by [`rank`] on the same dataset.
-pub fn score(dataset: &Dataset, rankings: &[Ranking]) -> Scores {
-    let mut sum = Scores::default();
-    let answerable = dataset.queries.iter().filter(|query| !query.judgements.is_empty());
-    for (query, ranking) in answerable.zip(rankings) {
-        let ids: Vec<String> = ranking.documents.iter().map(|(id, _)| id.clone()).collect();
-        sum.ndcg_at_10 += metrics::ndcg(&ids, &query.judgements, 10);
-        sum.recall_at_5 += metrics::recall(&ids, &query.judgements, 5);
-        sum.recall_at_10 += metrics::recall(&ids, &query.judgements, 10);
-        sum.recall_at_100 += metrics::recall(&ids, &query.judgements, 100);
-        sum.mrr_at_10 += metrics::reciprocal_rank(&ids, &query.judgements, 10);
-    }
-    let n = rankings.len().max(1) as f64;
-    Scores {
-        ndcg_at_10: sum.ndcg_at_10 / n,
-        recall_at_5: sum.recall_at_5 / n,
-        recall_at_10: sum.recall_at_10 / n,
-        recall_at_100: sum.recall_at_100 / n,
-        mrr_at_10: sum.mrr_at_10 / n,
-    }
+fn passage(hit: &Hit) -> Passage {
+    let chunk = &hit.chunk;
+    let (start, end) = chunk.char_range(Span { start: 0, end: chunk.text.len() });
+    let pages = chunk.pages.iter().map(|start| start.page).collect();
+    Passage { document: chunk.source.clone(), start, end, pages }
 }
 
-/// Asks every query and compares the citations with the spans of evidence.
+/// Returns the answer to every query, in the order of the dataset, from `top_k` passages each.
 ///
 /// # Errors
 /// What [`answer::ask`] fails with.
-pub async fn ask_all(
+pub(super) async fn ask_all(
     app: &App,
     pass: &Pass,
     dataset: &Dataset,
@@ -160,76 +131,61 @@ pub async fn ask_all(
             let request = AskRequest { question: query.text.clone(), top_k, filter: None };
             let answer = answer::ask(app, pass, &request, None).await;
             done();
-            answer
+            answer.map_err(|error| error.context(format_args!("query `{}`", query.id)))
         })
         .buffered(IN_FLIGHT)
         .try_collect()
         .await
 }
 
-/// Returns how well `answers`, in the order of the dataset's queries, match the evidence.
-pub fn score_answers(dataset: &Dataset, answers: &[Answer]) -> AnswerScores {
-    let mut scores = AnswerScores::default();
-    for (query, answer) in dataset.queries.iter().zip(answers) {
-        if query.evidence.is_empty() {
-            if query.judgements.is_empty() {
-                scores.unanswerable += 1;
-                scores.refused += f64::from(u8::from(answer.refused));
-            }
-            continue;
-        }
-        let outcome = compare(query, answer);
-        scores.answerable += 1;
-        scores.answered += f64::from(u8::from(!answer.refused));
-        scores.first_citation_holds += f64::from(u8::from(outcome.holds));
-        scores.first_citation_overlaps += f64::from(u8::from(outcome.first));
-        scores.any_citation_overlaps += f64::from(u8::from(outcome.any));
-    }
-    let answerable = scores.answerable.max(1) as f64;
-    AnswerScores {
-        answered: scores.answered / answerable,
-        first_citation_holds: scores.first_citation_holds / answerable,
-        first_citation_overlaps: scores.first_citation_overlaps / answerable,
-        any_citation_overlaps: scores.any_citation_overlaps / answerable,
-        refused: scores.refused / scores.unanswerable.max(1) as f64,
-        ..scores
-    }
-}
-
-/// How an answer's citations stand to the evidence.
-struct Match {
-    holds: bool,
-    first: bool,
-    any: bool,
-}
-
-fn compare(query: &Query, answer: &Answer) -> Match {
-    let overlaps = |citation: &answer::Citation, evidence: &Evidence| {
-        citation.source == evidence.document
-            && citation.start < evidence.end
-            && evidence.start < citation.end
+/// Returns how an answer stands to what is known of its query; each value is 0 or 1.
+///
+/// With evidence: `answered` at all; whether the `first_citation_holds` a whole span of evidence, or
+/// `first_citation_overlaps` one, or `any_citation_overlaps` one. Where nothing answers: `refused`.
+pub(super) fn score_answer(query: &Query, answer: &Answer) -> Values {
+    let mut values = Values::new();
+    let mut put = |name: &str, yes: bool| {
+        values.insert(name.to_owned(), f64::from(u8::from(yes)));
     };
-    let holds = |citation: &answer::Citation, evidence: &Evidence| {
-        citation.source == evidence.document
-            && citation.start <= evidence.start
-            && evidence.end <= citation.end
+    if query.evidence.is_empty() {
+        if query.judgements.is_empty() {
+            put("refused", answer.refused);
+        }
+        return values;
+    }
+    let same =
+        |citation: &answer::Citation, evidence: &Evidence| citation.source == evidence.document;
+    let overlaps = |citation: &answer::Citation| {
+        query.evidence.iter().any(|evidence| {
+            same(citation, evidence)
+                && citation.start < evidence.end
+                && evidence.start < citation.end
+        })
+    };
+    let holds = |citation: &answer::Citation| {
+        query.evidence.iter().any(|evidence| {
+            same(citation, evidence)
+                && citation.start <= evidence.start
+                && evidence.end <= citation.end
+        })
     };
     let first = answer.citations.first();
-    let any_evidence = |test: &dyn Fn(&Evidence) -> bool| query.evidence.iter().any(test);
-    Match {
-        holds: first.is_some_and(|c| any_evidence(&|e| holds(c, e))),
-        first: first.is_some_and(|c| any_evidence(&|e| overlaps(c, e))),
-        any: answer.citations.iter().any(|c| any_evidence(&|e| overlaps(c, e))),
-    }
+    put("answered", !answer.refused);
+    put("first_citation_holds", first.is_some_and(holds));
+    put("first_citation_overlaps", first.is_some_and(overlaps));
+    put("any_citation_overlaps", answer.citations.iter().any(overlaps));
+    values
 }
 
 /// Returns rankings in TREC run format: `query Q0 document rank score tag`, a line each.
+///
+/// Scores have all their digits: what is equal in the file is equal, and trec_eval orders it as [`metrics::order`] does.
 pub fn trec_run(rankings: &[Ranking], tag: &str) -> String {
     let mut text = String::new();
     for ranking in rankings {
         for (index, (document, score)) in ranking.documents.iter().enumerate() {
             let (query, rank) = (&ranking.query, index + 1);
-            text.push_str(&format!("{query} Q0 {document} {rank} {score:.6} {tag}\n"));
+            text.push_str(&format!("{query} Q0 {document} {rank} {score} {tag}\n"));
         }
     }
     text

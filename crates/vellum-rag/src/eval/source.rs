@@ -1,11 +1,9 @@
-//! Lets the ingest pipeline read a dataset as its source: in-memory objects and their converter.
+//! Lets the ingest pipeline read a dataset as its source: objects that are lines of its corpus, and their converter.
 
-use super::dataset::Dataset;
+use super::corpus::{self, Corpus};
 use bytes::Bytes;
-use futures::StreamExt;
-use std::collections::BTreeMap;
+use futures::{StreamExt, stream};
 use std::sync::Arc;
-use vellum_core::document::Document;
 use vellum_core::ports::{
     Content, ConvertInput, Converter, Listed, Listing, ObjectMeta, ObjectStore, Parts,
 };
@@ -14,29 +12,28 @@ use vellum_core::{Error, ErrorKind, Result};
 /// Source uri of every dataset.
 pub const SOURCE: &str = "dataset:///";
 
-/// The documents of a dataset as source objects: the content is the document as JSON, the name its id.
-pub struct DatasetObjects(BTreeMap<String, (ObjectMeta, Bytes)>);
+/// The documents of a dataset as source objects: the content is the line of the corpus, the name its id.
+///
+/// The line holds the id, so that documents of equal text stay two, as the judgements have them.
+pub struct DatasetObjects(pub Arc<Corpus>);
 
-impl DatasetObjects {
-    /// Returns the corpus of `dataset` as objects.
-    pub fn new(dataset: &Dataset) -> Arc<Self> {
-        let objects = dataset.corpus.iter().map(|(id, document)| {
-            // With its id, so that documents of equal text stay two, as the judgements have them.
-            let bytes =
-                serde_json::to_vec(&(id, document)).expect("plain structs always serialise");
-            let uri = format!("{SOURCE}{}", hex(id));
-            let size = bytes.len() as u64;
-            let meta =
-                ObjectMeta { uri: uri.clone(), name: id.clone(), size, etag: "1".to_owned() };
-            (uri, (meta, Bytes::from(bytes)))
-        });
-        Arc::new(Self(objects.collect()))
-    }
+/// Writes an id in hexadecimal, which keeps any id a valid uri, and ids in their order.
+fn uri(id: &str) -> String {
+    let digits = id.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("{SOURCE}{digits}")
 }
 
-/// Writes an id in hexadecimal, which keeps any id a valid uri.
-fn hex(id: &str) -> String {
-    id.bytes().map(|byte| format!("{byte:02x}")).collect()
+/// Returns the id of a uri; `None` when it is none of [`uri`].
+fn id(uri: &str) -> Option<String> {
+    let digits = uri.strip_prefix(SOURCE)?;
+    let byte = |at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
+    String::from_utf8(bytes?).ok()
+}
+
+fn meta(corpus: &Corpus, id: &str) -> ObjectMeta {
+    let size = corpus.bytes(id).unwrap_or_default();
+    ObjectMeta { uri: uri(id), name: id.to_owned(), size, etag: "1".to_owned() }
 }
 
 #[async_trait::async_trait]
@@ -46,15 +43,26 @@ impl ObjectStore for DatasetObjects {
     }
 
     async fn list(&self, _source: &str) -> Result<Listing> {
-        let entries: Vec<Result<Listed>> =
-            self.0.values().map(|(meta, _)| Ok(Listed::Object(meta.clone()))).collect();
-        Ok(futures::stream::iter(entries).boxed())
+        let corpus = self.0.clone();
+        let mut last: Option<String> = None;
+        let next = move || {
+            let id = corpus.id_after(last.as_deref())?.to_owned();
+            let listed = Listed::Object(meta(&corpus, &id));
+            last = Some(id);
+            Some(Ok(listed))
+        };
+        Ok(stream::iter(std::iter::from_fn(next)).boxed())
     }
 
     async fn get(&self, uri: &str, _limit: u64) -> Result<(ObjectMeta, Content)> {
-        let missing = || Error::new(ErrorKind::NotFound, format!("`{uri}` is not in the dataset"));
-        let (meta, bytes) = self.0.get(uri).ok_or_else(missing)?;
-        Ok((meta.clone(), bytes.clone().into()))
+        let id = id(uri).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("`{uri}` is not in the dataset"))
+        })?;
+        let corpus = self.0.clone();
+        let read = move || Ok((meta(&corpus, &id), Bytes::from(corpus.line(&id)?).into()));
+        tokio::task::spawn_blocking(read).await.map_err(|error| {
+            Error::new(ErrorKind::Internal, "reading a document ended").with_source(error)
+        })?
     }
 
     async fn check(&self) -> Result<()> {
@@ -68,21 +76,34 @@ pub struct DatasetConverter;
 #[async_trait::async_trait]
 impl Converter for DatasetConverter {
     fn version(&self) -> &'static str {
-        "dataset-1"
+        "dataset-2"
     }
 
     fn parts(&self, input: ConvertInput) -> Parts {
         let bytes = input.content.to_bytes().map_err(|error| Error::io("read a document", error));
-        let document = bytes.and_then(|bytes| {
-            let read = serde_json::from_slice::<(String, Document)>(&bytes);
-            read.map(|(_, document)| document).map_err(|error| {
-                Error::new(ErrorKind::Rejected, "not a document of a dataset").with_source(error)
-            })
-        });
-        futures::stream::iter([document]).boxed()
+        let document = bytes.and_then(|bytes| corpus::document(&bytes));
+        stream::iter([document]).boxed()
     }
 
     async fn check(&self) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_id_makes_a_uri() {
+        for text in ["", "a", "d/1 ü?#"] {
+            assert_eq!(id(&uri(text)).as_deref(), Some(text));
+        }
+        assert!(uri("a") < uri("aa") && uri("aa") < uri("b"));
+        for wrong in
+            ["file:///61", "dataset:///6", "dataset:///zz", "dataset:///ff", "dataset:///ü"]
+        {
+            assert_eq!(id(wrong), None, "{wrong}");
+        }
     }
 }

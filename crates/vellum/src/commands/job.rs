@@ -148,7 +148,7 @@ async fn retry(session: &Session, id: JobId, rejected: bool, json: bool) -> Resu
 }
 
 /// Returns how long ago a time was, for people.
-fn ago(unix_ms: i64) -> String {
+pub(crate) fn ago(unix_ms: i64) -> String {
     let then = UNIX_EPOCH + Duration::from_millis(unix_ms.max(0).unsigned_abs());
     let since = SystemTime::now().duration_since(then).unwrap_or_default();
     match since.as_secs() {

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod console;
+mod eval;
 mod flow;
 mod kill;
 mod pages;
