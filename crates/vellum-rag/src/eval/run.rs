@@ -85,7 +85,11 @@ pub(super) async fn rank(
     Ok(rankings)
 }
 
-async fn find(app: &App, pass: &Pass, query: &Query, mode: Mode) -> Result<Ranking> {
+/// Returns what one query finds.
+///
+/// # Errors
+/// What [`search::search`] fails with.
+pub(crate) async fn find(app: &App, pass: &Pass, query: &Query, mode: Mode) -> Result<Ranking> {
     let request =
         SearchRequest { query: query.text.clone(), top_k: CHUNK_DEPTH, mode, filter: None };
     let started = app.clock.elapsed();

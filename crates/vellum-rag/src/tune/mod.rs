@@ -6,14 +6,16 @@
 //! ```
 //!
 //! [`space`] reads what is searched, [`sample`] proposes, [`study`] runs and records ([`record`]), [`stop`] gives up what
-//! falls behind, [`pareto`] keeps the trades between quality, latency and size. [`bench`] is what is measured with: all
-//! but it is free of ports, and can be tested with any function.
+//! falls behind, [`pareto`] keeps the trades between quality, latency and size. [`bench`] is what is measured with, and
+//! [`products`] measures the product itself: all else is free of ports, and is tested with formulas.
 
 pub mod bench;
 pub mod parameters;
 pub mod pareto;
+pub mod products;
 pub mod queries;
 pub mod record;
+mod remember;
 pub mod sample;
 pub mod space;
 pub mod stop;

@@ -7,7 +7,7 @@
 //! A record is durable before anything follows from it. So a study can be killed at any moment; run again, it repeats
 //! the trials that had not ended and goes on. Dropping [`run`] ends all trials.
 
-use super::bench::{Bench, Stand};
+use super::bench::Bench;
 use super::parameters::Assignment;
 use super::queries::Split;
 use super::record::{Cost, End, Identity, Measured, Record, Study};
@@ -284,7 +284,7 @@ async fn confirm(bench: &Arc<dyn Bench>, keeper: &mut Keeper<'_>, plan: &Plan) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::bench::Index;
+    use super::super::bench::{Index, Stand};
     use super::super::parameters::Value;
     use super::super::sample::Algorithm;
     use super::super::space;

@@ -8,4 +8,5 @@ mod faults;
 mod ingest;
 mod jobs;
 mod trec;
+mod tune;
 mod world;

@@ -9,4 +9,5 @@ pub(crate) mod eval;
 pub(crate) mod ingest;
 pub(crate) mod job;
 pub(crate) mod search;
+pub(crate) mod tune;
 pub(crate) mod up;

@@ -10,3 +10,4 @@ mod kill;
 mod pages;
 mod server;
 mod tool;
+mod tune;
