@@ -55,7 +55,7 @@ struct PythonPackage {
 }
 
 /// Packages without which tests skip themselves, and where they are kept.
-const PYTHON: [PythonPackage; 3] = [
+const PYTHON: [PythonPackage; 4] = [
     PythonPackage {
         requirement: "moto[server]==5.2.5",
         module: "moto",
@@ -72,6 +72,8 @@ const PYTHON: [PythonPackage; 3] = [
         module: "pytrec_eval",
         tests: "comparisons with trec_eval",
     },
+    // Takes most of a minute: pandas, scikit-learn and more come with its server, which is the point of the test.
+    PythonPackage { requirement: "mlflow==3.17.2", module: "mlflow", tests: "tests of MLflow" },
 ];
 /// The server of Azure's containers, from npm.
 const AZURITE: &str = "azurite@3.37.0";

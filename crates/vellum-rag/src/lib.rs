@@ -29,4 +29,5 @@ pub mod pictures;
 pub mod plan;
 pub mod search;
 pub mod split;
+pub mod tune;
 pub mod units;

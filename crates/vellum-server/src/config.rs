@@ -52,6 +52,8 @@ pub struct Config {
     pub index: Index,
     /// Reranking model.
     pub reranker: Reranker,
+    /// Tracking of studies.
+    pub mlflow: Mlflow,
     /// Logging.
     pub log: Log,
 }
@@ -184,6 +186,15 @@ pub struct Reranker {
     pub depth: usize,
 }
 
+/// `[mlflow]`; see the reference file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the reference file documents every setting")]
+pub struct Mlflow {
+    pub tracking_uri: String,
+    pub experiment: String,
+}
+
 /// `[log]`; see the reference file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -274,6 +285,24 @@ pub fn resolve(sources: &Sources) -> Result<Resolved> {
     let config = read(&values)?;
     check(&config, &values)?;
     Ok(Resolved { config, values })
+}
+
+/// Returns the settings with some replaced, as if `flag` had said so.
+///
+/// # Errors
+/// `Invalid` naming the flag, the setting and what is wrong with it.
+pub fn replaced<'a>(
+    resolved: &Resolved,
+    flag: &str,
+    settings: impl IntoIterator<Item = (&'a str, String)>,
+) -> Result<Config> {
+    let mut values = resolved.values.clone();
+    for (path, text) in settings {
+        put_text(&mut values, path, &text, Origin::Flag(flag.to_owned()))?;
+    }
+    let config = read(&values)?;
+    check(&config, &values)?;
+    Ok(config)
 }
 
 /// Returns the environment variable of the setting at `path`.
@@ -499,6 +528,42 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vellum_rag::tune::parameters::{Kind, PARAMETERS};
+
+    #[test]
+    fn what_can_be_tuned_is_a_setting_of_its_kind() {
+        let resolved = resolve(&Sources::default()).unwrap();
+        for parameter in PARAMETERS {
+            let path = parameter.path;
+            let (value, _) = resolved.values.get(path).unwrap_or_else(|| panic!("{path}"));
+            let fits = match parameter.kind {
+                Kind::Whole(..) => value.is_integer(),
+                Kind::Number(..) => value.is_float(),
+                Kind::Word(_) => value.is_str(),
+                Kind::Flag => value.is_bool(),
+            };
+            assert!(fits, "{path} is a {}", value.type_str());
+            // Every word that a space may name is one that the setting takes.
+            if let Kind::Word(words) = parameter.kind {
+                for word in words {
+                    replaced(&resolved, "x", [(path, (*word).to_owned())]).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn replaced_settings_are_checked_together() {
+        let resolved = resolve(&Sources::default()).unwrap();
+        let set = |tokens: &str, overlap: &str| {
+            let settings =
+                [("collection.max_tokens", tokens), ("collection.overlap_tokens", overlap)];
+            replaced(&resolved, "trial-settings", settings.map(|(k, v)| (k, v.to_owned())))
+        };
+        assert_eq!(set("64", "32").unwrap().collection.max_tokens, 64);
+        let error = set("64", "40").unwrap_err();
+        assert!(error.message().contains("flag --trial-settings"), "{}", error.message());
+    }
 
     fn environment(pairs: &[(&str, &str)]) -> Sources {
         let environment = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();

@@ -6,6 +6,7 @@
 //! server.json    address and token of the owner while it serves, readable by its user only
 //! vellum.db      collections, ledger, jobs
 //! index/         vectors, a folder for each collection
+//! tune/          studies, each with a lock of its own
 //! evals/         experiments, and indexes of datasets; not the owner's alone, each has a rule of its own
 //! ```
 

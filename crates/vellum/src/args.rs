@@ -48,7 +48,9 @@ pub(crate) enum Command {
     /// Show the text that is extracted from a file
     Convert(Convert),
     /// Measure retrieval and answers on a dataset in BEIR layout, and compare what was measured
-    Eval(Box<Eval>),
+    Eval(Eval),
+    /// Search the settings that find best on a dataset
+    Tune(Tune),
     /// List, show or delete collections
     #[command(subcommand)]
     Collection(Collection),
@@ -375,6 +377,84 @@ pub(crate) enum Part {
     Dense,
     Sparse,
     Answers,
+}
+
+/// How trials are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Algorithm {
+    /// Every combination
+    Grid,
+    /// Each drawn anew
+    Random,
+    /// Where trials so far were good (tree-structured Parzen estimators)
+    Tpe,
+}
+
+impl From<Algorithm> for vellum_rag::tune::sample::Algorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Grid => Self::Grid,
+            Algorithm::Random => Self::Random,
+            Algorithm::Tpe => Self::Tpe,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tune {
+    /// Folder with corpus.jsonl, queries.jsonl and qrels/test.tsv, and spans.jsonl where evidence is known
+    #[arg(long, value_name = "DIR", required_unless_present = "render_katib")]
+    pub(crate) dataset: Option<PathBuf>,
+    /// TOML file with the settings to search, each as { min, max, step, log } or { list }
+    #[arg(long, value_name = "FILE", required_unless_present = "trial_settings")]
+    pub(crate) space: Option<PathBuf>,
+    /// How trials are chosen
+    #[arg(long, default_value = "tpe")]
+    pub(crate) algorithm: Algorithm,
+    /// Trials besides that of the settings in force [default: 30, or all of a grid]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) trials: Option<u16>,
+    /// Seed of the trials and of the choice of queries; the same gives the same study
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Trials at a time; 0: one per core
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=64))]
+    pub(crate) jobs: u16,
+    /// Metric to raise, such as ndcg_at_10, recall_at_5 or evidence_recall_at_5
+    #[arg(long, value_name = "METRIC", default_value = "ndcg_at_10")]
+    pub(crate) metric: String,
+    /// Share of the queries that only the winner is asked
+    #[arg(long, value_name = "SHARE", default_value_t = 0.3, value_parser = share)]
+    pub(crate) held_out: f64,
+    /// Write a report as one page of HTML with plots
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Print metrics as `name=value` lines, as Katib collects them
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) katib: bool,
+    /// Measure these settings only, as a trial of Katib does: path=value,...
+    #[arg(long, value_name = "SETTINGS", conflicts_with_all = ["trials", "jobs", "report"])]
+    pub(crate) trial_settings: Option<String>,
+    /// Print the study as a Katib experiment in YAML instead of running it
+    #[arg(long, conflicts_with_all = ["trial_settings", "json", "katib", "report"])]
+    pub(crate) render_katib: bool,
+    /// Image that trials of Katib run
+    #[arg(long, value_name = "IMAGE", default_value = "vellum:latest", requires = "render_katib")]
+    pub(crate) image: String,
+    /// Volume claim that holds the dataset for trials of Katib
+    #[arg(long, value_name = "CLAIM", default_value = "vellum-dataset", requires = "render_katib")]
+    pub(crate) dataset_claim: String,
+    /// Language of the dataset: ISO 639-1 code or `auto`
+    #[arg(long, value_name = "CODE")]
+    pub(crate) language: Option<String>,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+/// Reads a share of the queries.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.05..=0.95).contains(share));
+    share.ok_or_else(|| "must be in 0.05 to 0.95".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

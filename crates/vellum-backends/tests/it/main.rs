@@ -11,6 +11,7 @@ mod folder;
 mod identity;
 mod identity_azure;
 mod identity_gcs;
+mod mlflow;
 mod servers;
 mod site;
 mod sqlite;

@@ -146,7 +146,7 @@ pub async fn measure(
     progress: Progress<'_>,
 ) -> Result<(Experiment, Vec<Vec<Ranking>>)> {
     check_cutoffs(&plan.cutoffs)?;
-    let app = &app.with_retrieval(retrieval.clone());
+    let app = &app.with_retrieval(*retrieval);
     let summary = collections::summary(app, pass).await?;
     let answers = plan.answers.filter(|_| dataset.has_evidence());
     let judged: Vec<&Query> = dataset.judged().collect();
@@ -175,7 +175,7 @@ pub async fn measure(
     let setup = Setup {
         index: summary.collection.settings,
         language: summary.collection.language,
-        retrieval: retrieval.clone(),
+        retrieval: *retrieval,
     };
     let experiment = Experiment {
         format: FORMAT,
@@ -223,16 +223,21 @@ fn retrieval_part(asked: &[&Query], rankings: &[Ranking], cutoffs: &[usize]) -> 
             first.push(Vec::new());
             continue;
         };
-        let ids: Vec<String> = ranking.documents.iter().map(|(id, _)| id.clone()).collect();
-        let mut values = metrics::score(&ids, &query.judgements, cutoffs);
-        values.extend(spans::score(&ranking.passages, &query.evidence, cutoffs));
-        scores.push(values);
-        first.push(ids.into_iter().take(FIRST).collect());
+        scores.push(score(query, ranking, cutoffs));
+        first.push(ranking.documents.iter().take(FIRST).map(|(id, _)| id.clone()).collect());
     }
     let mut latencies_ms: Vec<f64> =
         rankings.iter().map(|ranking| (ranking.took.as_secs_f64() * 1e6).round() / 1e3).collect();
     latencies_ms.sort_unstable_by(f64::total_cmp);
     Part { first, latencies_ms, ..part(scores) }
+}
+
+/// Returns every metric of a ranking at every cut-off; those of evidence where there is some.
+pub(crate) fn score(query: &Query, ranking: &Ranking, cutoffs: &[usize]) -> Values {
+    let ids: Vec<String> = ranking.documents.iter().map(|(id, _)| id.clone()).collect();
+    let mut values = metrics::score(&ids, &query.judgements, cutoffs);
+    values.extend(spans::score(&ranking.passages, &query.evidence, cutoffs));
+    values
 }
 
 /// Turns the values of each query into those of each metric, with their means.

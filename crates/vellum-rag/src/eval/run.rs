@@ -85,7 +85,11 @@ pub(super) async fn rank(
     Ok(rankings)
 }
 
-async fn find(app: &App, pass: &Pass, query: &Query, mode: Mode) -> Result<Ranking> {
+/// Returns what one query finds.
+///
+/// # Errors
+/// What [`search::search`] fails with.
+pub(crate) async fn find(app: &App, pass: &Pass, query: &Query, mode: Mode) -> Result<Ranking> {
     let request = SearchRequest::new(&query.text, CHUNK_DEPTH, mode);
     let started = app.clock.elapsed();
     let found = search::search(app, pass, &request, WithVectors::No)

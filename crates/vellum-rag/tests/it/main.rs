@@ -11,4 +11,5 @@ mod languages;
 mod options;
 mod split;
 mod trec;
+mod tune;
 mod world;

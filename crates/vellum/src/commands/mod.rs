@@ -10,4 +10,5 @@ pub(crate) mod explain;
 pub(crate) mod ingest;
 pub(crate) mod job;
 pub(crate) mod search;
+pub(crate) mod tune;
 pub(crate) mod up;

@@ -1,0 +1,253 @@
+//! Ports that remember what they answered, so that a trial pays only for what its settings change.
+//!
+//! An index that is ready is not written any more, so its answers stay true: the results of a leg depend on the query and
+//! the limit, a chunk on its id. What the settings of a search do with them is computed anew by the product itself, which
+//! does not know that its ports remember. Each memory is bounded by bytes and may forget anything.
+
+use async_trait::async_trait;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use vellum_core::Result;
+use vellum_core::access::Pass;
+use vellum_core::chunk::Chunk;
+use vellum_core::filter::Filter;
+use vellum_core::ids::{ChunkId, DocumentId};
+use vellum_core::ports::{
+    Embedder, EmbedderInfo, Leg, LegVector, Point, ScoredId, StoreSpec, StoredChunk, TextKind,
+    VectorStore, WithVectors,
+};
+use vellum_core::vector::{Embedding, SparseVector};
+
+/// Bytes of the results of legs, and of chunks, that are remembered of one index.
+const RESULTS_BYTES: u64 = 64 << 20;
+const CHUNKS_BYTES: u64 = 128 << 20;
+/// Bytes of the embeddings of queries; 20,000 queries of 384 dimensions.
+const QUERIES_BYTES: u64 = 32 << 20;
+/// Bytes of an entry beside its content, about.
+const OVERHEAD: u64 = 64;
+
+/// An embedder that remembers queries and counts the passages that it embedded.
+pub(super) struct RememberingEmbedder {
+    inner: Arc<dyn Embedder>,
+    queries: Arc<Cache<String, Embedding, EmbeddingWeight>>,
+    passages: AtomicU64,
+}
+
+/// Weighs an embedding with its text.
+#[derive(Clone)]
+pub(super) struct EmbeddingWeight;
+
+impl Weighter<String, Embedding> for EmbeddingWeight {
+    fn weight(&self, key: &String, value: &Embedding) -> u64 {
+        OVERHEAD + key.len() as u64 + value.dim() as u64 * 4
+    }
+}
+
+impl RememberingEmbedder {
+    /// Returns an embedder that remembers nothing yet.
+    pub(super) fn new(inner: Arc<dyn Embedder>) -> Self {
+        let queries = Cache::with_weighter(1_024, QUERIES_BYTES, EmbeddingWeight);
+        Self { inner, queries: Arc::new(queries), passages: AtomicU64::new(0) }
+    }
+
+    /// Returns an embedder that shares what is remembered, and counts for itself.
+    pub(super) fn sharing(&self) -> Self {
+        let (inner, queries) = (Arc::clone(&self.inner), Arc::clone(&self.queries));
+        Self { inner, queries, passages: AtomicU64::new(0) }
+    }
+
+    /// Returns the number of passages embedded so far.
+    pub(super) fn passages(&self) -> u64 {
+        self.passages.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Embedder for RememberingEmbedder {
+    fn info(&self) -> &EmbedderInfo {
+        self.inner.info()
+    }
+
+    async fn embed(&self, texts: &[String], kind: TextKind) -> Result<Vec<Embedding>> {
+        if kind == TextKind::Passage {
+            let embedded = self.inner.embed(texts, kind).await?;
+            self.passages.fetch_add(texts.len() as u64, Ordering::Relaxed);
+            return Ok(embedded);
+        }
+        let known: Option<Vec<_>> = texts.iter().map(|text| self.queries.get(text)).collect();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let embedded = self.inner.embed(texts, kind).await?;
+        for (text, embedding) in texts.iter().zip(&embedded) {
+            self.queries.insert(text.clone(), embedding.clone());
+        }
+        Ok(embedded)
+    }
+
+    fn n_tokens(&self, text: &str) -> usize {
+        self.inner.n_tokens(text)
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.inner.check().await
+    }
+}
+
+/// A store that is only read and remembers.
+pub(super) struct RememberingStore {
+    inner: Arc<dyn VectorStore>,
+    results: Cache<[u8; 32], Arc<Vec<ScoredId>>, ResultsWeight>,
+    chunks: Cache<ChunkId, Arc<Chunk>, ChunkWeight>,
+}
+
+#[derive(Clone)]
+struct ResultsWeight;
+
+impl Weighter<[u8; 32], Arc<Vec<ScoredId>>> for ResultsWeight {
+    fn weight(&self, _: &[u8; 32], value: &Arc<Vec<ScoredId>>) -> u64 {
+        OVERHEAD + (value.len() * size_of::<ScoredId>()) as u64
+    }
+}
+
+#[derive(Clone)]
+struct ChunkWeight;
+
+impl Weighter<ChunkId, Arc<Chunk>> for ChunkWeight {
+    fn weight(&self, _: &ChunkId, chunk: &Arc<Chunk>) -> u64 {
+        // Its text, about as much for what goes with it, and the places of its words.
+        OVERHEAD + size_of::<Chunk>() as u64 + chunk.text.len() as u64 * 3
+    }
+}
+
+impl RememberingStore {
+    /// Returns a store that remembers nothing yet.
+    pub(super) fn new(inner: Arc<dyn VectorStore>) -> Self {
+        Self {
+            inner,
+            results: Cache::with_weighter(4_096, RESULTS_BYTES, ResultsWeight),
+            chunks: Cache::with_weighter(4_096, CHUNKS_BYTES, ChunkWeight),
+        }
+    }
+}
+
+/// Returns what tells a leg from all others, within one collection.
+fn key(leg: &Leg) -> [u8; 32] {
+    let Leg { vector, filter, limit, precision } = leg;
+    let mut hasher = blake3::Hasher::new();
+    match vector {
+        LegVector::Dense(vector) => {
+            hasher.update(b"dense");
+            for value in vector.as_slice() {
+                hasher.update(&value.to_le_bytes());
+            }
+        }
+        LegVector::Sparse(vector) => {
+            hasher.update(b"sparse");
+            for (index, value) in vector.indices().iter().zip(vector.values()) {
+                hasher.update(&index.to_le_bytes());
+                hasher.update(&value.to_le_bytes());
+            }
+        }
+    }
+    hasher.update(format!("{filter:?} {limit} {precision:?}").as_bytes());
+    *hasher.finalize().as_bytes()
+}
+
+#[async_trait]
+impl VectorStore for RememberingStore {
+    async fn search(&self, pass: &Pass, leg: &Leg) -> Result<Vec<ScoredId>> {
+        let key = key(leg);
+        if let Some(known) = self.results.get(&key) {
+            return Ok(known.to_vec());
+        }
+        let found = self.inner.search(pass, leg).await?;
+        self.results.insert(key, Arc::new(found.clone()));
+        Ok(found)
+    }
+
+    async fn fetch(
+        &self,
+        pass: &Pass,
+        ids: &[ChunkId],
+        with_vectors: WithVectors,
+    ) -> Result<Vec<StoredChunk>> {
+        if with_vectors == WithVectors::Yes {
+            return self.inner.fetch(pass, ids, with_vectors).await;
+        }
+        let unknown: Vec<ChunkId> =
+            ids.iter().copied().filter(|id| self.chunks.get(id).is_none()).collect();
+        let mut fetched = Vec::new();
+        if !unknown.is_empty() {
+            for StoredChunk { chunk, .. } in self.inner.fetch(pass, &unknown, with_vectors).await? {
+                let chunk = Arc::new(chunk);
+                self.chunks.insert(chunk.id, Arc::clone(&chunk));
+                fetched.push(chunk);
+            }
+        }
+        // What was just read may have been forgotten already.
+        let mut fetched = fetched.into_iter().peekable();
+        let stored = ids.iter().filter_map(|id| {
+            let chunk = fetched.next_if(|chunk| chunk.id == *id).or_else(|| self.chunks.get(id))?;
+            Some(StoredChunk { chunk: Chunk::clone(&chunk), dense: None })
+        });
+        Ok(stored.collect())
+    }
+
+    async fn create(&self, pass: &Pass, spec: StoreSpec) -> Result<()> {
+        self.inner.create(pass, spec).await
+    }
+
+    async fn drop_collection(&self, pass: &Pass) -> Result<()> {
+        self.inner.drop_collection(pass).await
+    }
+
+    async fn upsert(&self, pass: &Pass, points: Vec<Point>) -> Result<()> {
+        self.inner.upsert(pass, points).await
+    }
+
+    async fn update_sparse(
+        &self,
+        pass: &Pass,
+        vectors: Vec<(ChunkId, SparseVector)>,
+    ) -> Result<()> {
+        self.inner.update_sparse(pass, vectors).await
+    }
+
+    async fn delete_document(
+        &self,
+        pass: &Pass,
+        document: DocumentId,
+        keep: &[ChunkId],
+    ) -> Result<()> {
+        self.inner.delete_document(pass, document, keep).await
+    }
+
+    async fn scan(
+        &self,
+        pass: &Pass,
+        after: Option<ChunkId>,
+        limit: usize,
+        filter: Option<&Filter>,
+    ) -> Result<Vec<Chunk>> {
+        self.inner.scan(pass, after, limit, filter).await
+    }
+
+    async fn count(&self, pass: &Pass) -> Result<u64> {
+        self.inner.count(pass).await
+    }
+
+    async fn flush(&self, pass: &Pass) -> Result<()> {
+        self.inner.flush(pass).await
+    }
+
+    async fn optimize(&self, pass: &Pass) -> Result<()> {
+        self.inner.optimize(pass).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.inner.check().await
+    }
+}

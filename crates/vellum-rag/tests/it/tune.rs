@@ -1,0 +1,185 @@
+//! The bench of a study over in-memory ports: what trials share, and that they measure what an evaluation measures.
+
+use crate::faults::FaultyVectors;
+use crate::world::World;
+use async_trait::async_trait;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use vellum_core::access::{Pass, Principal, Verb};
+use vellum_core::error::{Error, ErrorKind, Result};
+use vellum_core::testing::{HashEmbedder, ManualClock};
+use vellum_rag::app::{App, Settings};
+use vellum_rag::eval::dataset::{self, Dataset};
+use vellum_rag::eval::experiment::{self, Plan};
+use vellum_rag::eval::run;
+use vellum_rag::eval::source::{DatasetConverter, DatasetObjects};
+use vellum_rag::search::Mode;
+use vellum_rag::tune::bench::Bench;
+use vellum_rag::tune::parameters::{Assignment, Value};
+use vellum_rag::tune::products::{self, Products, Workshop};
+
+/// Stores in memory, each with calls that may fail once it is ingested.
+struct Memory {
+    dataset: Arc<Dataset>,
+    shared: World,
+    stores: Mutex<HashMap<String, Arc<AtomicI64>>>,
+}
+
+fn number(settings: &Assignment, path: &str) -> Option<f64> {
+    match settings.get(path)? {
+        Value::Whole(whole) => Some(*whole as f64),
+        Value::Number(number) => Some(*number),
+        Value::Word(_) | Value::Flag(_) => None,
+    }
+}
+
+#[async_trait]
+impl Workshop for Memory {
+    fn index_key(&self, settings: &Assignment) -> Result<String> {
+        let tokens = number(settings, "collection.max_tokens").unwrap_or(64.0);
+        if tokens > 100.0 {
+            return Err(Error::new(ErrorKind::Invalid, "too long"));
+        }
+        Ok(tokens.to_string())
+    }
+
+    async fn open(&self, settings: &Assignment, key: &str) -> Result<Arc<App>> {
+        let store = World::new();
+        let fuse = Arc::new(AtomicI64::new(-1));
+        self.stores.lock().unwrap().insert(key.to_owned(), Arc::clone(&fuse));
+        Ok(Arc::new(App {
+            objects: Arc::new(DatasetObjects(self.dataset.corpus.clone())),
+            converter: Arc::new(DatasetConverter),
+            vectors: Arc::new(FaultyVectors { inner: store.vectors.clone(), fuse }),
+            embeddings: Some(self.shared.embeddings.clone()),
+            settings: self.settings(settings)?,
+            ..store.product("tune")
+        }))
+    }
+
+    fn settings(&self, settings: &Assignment) -> Result<Settings> {
+        let mut all = Settings::default();
+        all.splitter.max_tokens =
+            number(settings, "collection.max_tokens").unwrap_or(64.0) as usize;
+        if let Some(weight) = number(settings, "retrieval.dense_weight") {
+            all.retrieval.dense_weight = weight as f32;
+        }
+        Ok(all)
+    }
+
+    fn index_bytes(&self, key: &str) -> Result<u64> {
+        Ok(key.len() as u64)
+    }
+}
+
+/// Short documents, which any size leaves whole, and long ones.
+fn dataset() -> (tempfile::TempDir, Arc<Dataset>) {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let words = ["valve", "pump", "rotor", "seal", "gauge", "motor"];
+    let sentence = |n: usize| format!("The {} of line {n} has {} bar. ", words[n % 6], n * 7 % 31);
+    let text = |n: usize| match n % 2 {
+        0 => sentence(n),
+        _ => (0..12).map(|m| sentence(n * 12 + m)).collect(),
+    };
+    let line = |n: usize| format!("{{\"_id\":\"d{n}\",\"text\":\"{}\"}}\n", text(n));
+    write("corpus.jsonl", (0..12).map(line).collect());
+    let query = |n: usize| format!("{{\"_id\":\"q{n}\",\"text\":\"{} line bar\"}}\n", words[n % 6]);
+    write("queries.jsonl", (0..12).map(query).collect());
+    write("qrels/test.tsv", (0..12).map(|n| format!("q{n}\td{n}\t1\n")).collect());
+    let dataset = Arc::new(dataset::open(dir.path()).unwrap());
+    (dir, dataset)
+}
+
+fn settings(pairs: &[(&str, Value)]) -> Assignment {
+    pairs.iter().map(|(path, value)| ((*path).to_owned(), value.clone())).collect()
+}
+
+fn bench(dataset: &Arc<Dataset>) -> (Arc<Memory>, Products) {
+    let memory = Arc::new(Memory {
+        dataset: Arc::clone(dataset),
+        shared: World::new(),
+        stores: Mutex::default(),
+    });
+    let queries = products::measurable(dataset, "ndcg_at_10").unwrap();
+    let products = Products::new(
+        memory.clone(),
+        Arc::new(HashEmbedder::default()),
+        Arc::new(ManualClock::default()),
+        queries,
+        "ndcg_at_10",
+        2,
+    );
+    (memory, products.unwrap())
+}
+
+#[tokio::test]
+async fn a_trial_pays_for_what_its_settings_change() {
+    let (_dir, dataset) = dataset();
+    let (memory, bench) = bench(&dataset);
+    let all: Vec<usize> = (0..12).collect();
+    let first = bench.open(&Assignment::new()).await.unwrap();
+    assert_eq!(first.index().embedded, first.index().chunks);
+    assert!(first.index().made_s.is_some());
+    let values = first.values(&all).await.unwrap();
+
+    // Nothing of the index is asked again: it would fail.
+    memory.stores.lock().unwrap()["64"].store(0, Ordering::Relaxed);
+    let light = settings(&[("retrieval.dense_weight", Value::Number(0.0))]);
+    let second = bench.open(&light).await.unwrap();
+    assert_eq!((second.index().made_s, second.index().embedded), (None, 0));
+    let lexical = second.values(&all).await.unwrap();
+    assert_ne!(values, lexical);
+    assert!(second.latency_p95_ms().await.is_err(), "latency is measured on the index itself");
+
+    // Other chunks: short documents are whole as before.
+    let short = settings(&[("collection.max_tokens", Value::Whole(24))]);
+    let third = bench.open(&short).await.unwrap().index();
+    assert!(third.made_s.is_some());
+    assert!((1..third.chunks).contains(&third.embedded), "{third:?}");
+    assert!(third.chunks > first.index().chunks);
+
+    let long = settings(&[("collection.max_tokens", Value::Whole(200))]);
+    assert_eq!(bench.accepts(&long).unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn stores_are_made_once_by_trials_that_come_together() {
+    let (_dir, dataset) = dataset();
+    let (memory, bench) = bench(&dataset);
+    let weights =
+        (0..8).map(|n| settings(&[("retrieval.dense_weight", Value::Number(f64::from(n)))]));
+    let weights: Vec<Assignment> = weights.collect();
+    let stands = futures::future::join_all(weights.iter().map(|weight| bench.open(weight))).await;
+    let made = stands.iter().filter(|stand| stand.as_ref().unwrap().index().made_s.is_some());
+    assert_eq!(made.count(), 1);
+    assert_eq!(memory.stores.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_trial_measures_what_an_evaluation_measures() {
+    let (_dir, dataset) = dataset();
+    let (memory, bench) = bench(&dataset);
+    let weight = settings(&[("retrieval.dense_weight", Value::Number(0.25))]);
+    let all: Vec<usize> = (0..12).collect();
+    let stand = bench.open(&weight).await.unwrap();
+    let values = stand.values(&all).await.unwrap();
+    assert_eq!(stand.values(&all).await.unwrap(), values, "and again what is remembered");
+
+    let app = memory.open(&weight, "other").await.unwrap();
+    let pass = Pass::grant(&Principal::Owner, &"eval".parse().unwrap(), Verb::Write).unwrap();
+    run::ingest(&app, &pass).await.unwrap();
+    let plan = Plan { modes: vec![Mode::Hybrid], cutoffs: vec![10], answers: None };
+    let retrieval = app.settings.retrieval.clone();
+    let measured =
+        experiment::measure(&app, &pass, &dataset, &retrieval, &plan, &|_, _, _| {}).await.unwrap();
+    let expect = &measured.0.parts["hybrid"].values["ndcg_at_10"];
+    for (value, expect) in values.iter().zip(expect) {
+        assert!((value - expect.unwrap()).abs() < 1e-6, "{values:?} {expect:?}");
+    }
+}
