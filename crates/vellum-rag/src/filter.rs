@@ -11,7 +11,7 @@
 //! ```
 //!
 //! `a..b` holds both ends; `>` and `<` leave theirs out. A day stands for all its moments in UTC, so `<= 2024-01-31` includes the
-//! evening of that day. The value decides how metadata is compared: as text, number or moment. [`print`] is the inverse
+//! evening of that day. The value decides how metadata is compared: as text, number or moment. [`print()`] is the inverse
 //! of [`parse`], but for `uri`, which is a condition on a document's id.
 
 mod lex;

@@ -23,7 +23,7 @@ use vellum_core::{Error, ErrorKind, Result};
 /// Bytes of a range, and of the largest object that is held in memory.
 const RANGE: u64 = HELD as u64;
 /// Ranges of an object, and of all objects of a store, that are read at a time beside the first ones.
-const LANES: usize = 4;
+const LANES: usize = 8;
 pub(super) const MOST_LANES: usize = 16;
 /// Bytes that a lane holds before they are written.
 const PIECE: usize = 1 << 20;

@@ -54,6 +54,11 @@ impl SqliteEmbeddingCache {
         Ok(Self { path, pool, max_bytes })
     }
 
+    /// Closes the file; further calls fail. Dropping the cache closes it too, at some later time.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
     fn failed(&self, operation: &str) -> impl FnOnce(sqlx::Error) -> Error {
         move |source| failed(&self.path, operation, source)
     }

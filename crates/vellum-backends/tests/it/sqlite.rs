@@ -193,11 +193,13 @@ fn vector(n: usize) -> Embedding {
 async fn the_cache_of_embeddings_conforms_and_lasts() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cache.db");
-    embedding_cache_suite(&SqliteEmbeddingCache::open(&path, 1 << 20).await.unwrap()).await;
+    let cache = SqliteEmbeddingCache::open(&path, 1 << 20).await.unwrap();
+    embedding_cache_suite(&cache).await;
+    cache.close().await;
     let cache = SqliteEmbeddingCache::open(&path, 1 << 20).await.unwrap();
     let found = cache.get("m", &[TextHash::of("a"), TextHash::of("b")]).await.unwrap();
     assert!(found.iter().all(Option::is_some), "what was written is there after reopening");
-    drop(cache);
+    cache.close().await;
     fs::write(&path, "no database at all, but long enough to look like one".repeat(99)).unwrap();
     let cache = SqliteEmbeddingCache::open(&path, 1 << 20).await.unwrap();
     assert_eq!(cache.get("m", &[TextHash::of("a")]).await.unwrap(), [None], "started over");
