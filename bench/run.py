@@ -1,7 +1,7 @@
 """Measures Vellum beside its peers and prints, for each goal, both figures, their ratio and whether the floor is met.
 
     run.py --vellum BINARY --encode-bench BINARY --pages BINARY --worker BINARY --peer-python VENV/bin/python --out results.json
-           [--only P1,P2,P3,P5,P7,P8,P9] [--quick] [--work DIR] [--markdown FILE] [--pdfs DIR]
+           [--only P1,P2,P3,P5,P7,P8,P9,P11] [--quick] [--work DIR] [--markdown FILE] [--pdfs DIR]
 
 Every goal is a ratio within one run: ours and the peer's alternate (A B A B), the figure is the median over the rounds
 (5, with --quick 3 on smaller corpora), both see the same bytes on the same CPUs, and the output of both is checked in
@@ -364,7 +364,31 @@ def p8(bench):
                 {"again": runs})]
 
 
-GOALS = {"P1": p1, "P2": p2, "P3": p3, "P5": p5, "P7": p7, "P8": p8, "P9": p9}
+# P11: a trial of a study pays for what its settings change.
+
+
+def p11(bench):
+    dataset, data_dir = HERE.parent / "eval/handbook", bench.work / "p11-vellum"
+    space = bench.work / "p11-space.toml"
+    # With jobs = 1 every trial is timed alone. The first has the settings in force and ingests with nothing cached.
+    space.write_text("[collection]\noverlap_tokens = { list = [0, 32] }\n"
+                     "[retrieval]\ndense_weight = { list = [0.3, 0.5, 0.6, 0.8] }\n")
+    costs = []
+    for _ in range(bench.rounds):
+        result = bench.ours(fresh(data_dir), "tune", "--dataset", dataset, "--space", space, "--algorithm", "grid",
+                            "--jobs", 1, "--json")
+        costs.append(result.json()["trial_cost"])
+    full, retrieval, chunking = (median(costs, key) for key in ("full_ingest_s", "retrieval_s", "chunking_s"))
+    anew = median(costs, "chunking_embedded")
+    checks = {"the full ingest embedded every chunk": all(c["full_ingest_embedded"] == 1 for c in costs),
+              "trials of both kinds ended": all(c["retrieval_trials"] and c["chunking_trials"] for c in costs),
+              "a trial that cuts anew embeds only what is new": all(c["chunking_embedded"] < 1 for c in costs)}
+    what = "a trial that changes only how is searched against a full ingest"
+    return [row("P11", f"{what} (one that cuts anew: {chunking:.2g} s, {anew:.0%} embedded)", "s", retrieval, full,
+                full / retrieval, 100, 20, checks, {"costs": costs})]
+
+
+GOALS = {"P1": p1, "P2": p2, "P3": p3, "P5": p5, "P7": p7, "P8": p8, "P9": p9, "P11": p11}
 
 
 def table(rows, markdown):
