@@ -64,9 +64,12 @@ pub struct Products {
     clock: Arc<dyn Clock>,
     shared: Arc<Shared>,
     /// Stores by the key of their index, those used last at the end.
-    stores: Mutex<Vec<(String, Arc<OnceCell<Arc<Store>>>)>>,
+    stores: Mutex<Vec<(String, Slot)>>,
     max_open: usize,
 }
+
+/// A store, once it is made.
+type Slot = Arc<OnceCell<Arc<Store>>>;
 
 /// What all trials share.
 struct Shared {
@@ -142,12 +145,12 @@ impl Products {
     }
 
     /// Returns the slot of a store; closes the stores that were not used for longest where too many are open.
-    fn slot(&self, key: &str) -> Arc<OnceCell<Arc<Store>>> {
+    fn slot(&self, key: &str) -> Slot {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
         let at = stores.iter().position(|(known, _)| known == key);
         let slot = at.map(|at| stores.remove(at).1).unwrap_or_default();
         stores.push((key.to_owned(), Arc::clone(&slot)));
-        let is_idle = |(_, slot): &(String, Arc<OnceCell<Arc<Store>>>)| {
+        let is_idle = |(_, slot): &(String, Slot)| {
             Arc::strong_count(slot) == 1
                 && slot.get().is_some_and(|store| Arc::strong_count(store) == 1)
         };

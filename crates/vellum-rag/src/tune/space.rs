@@ -166,7 +166,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn wrong(&self, at: usize, what: String) -> Error {
+    fn wrong(&self, at: usize, what: impl std::fmt::Display) -> Error {
         let line = self.text[..at.min(self.text.len())].matches('\n').count() + 1;
         Error::new(ErrorKind::Invalid, format!("{} line {line}: {what}", self.file))
     }
@@ -282,7 +282,7 @@ impl Reader<'_> {
                 }
                 let step = match step {
                     None => None,
-                    Some(step) => match self.plain(step).and_then(as_number) {
+                    Some(step) => match self.plain(step).as_ref().and_then(as_number) {
                         Some(size) if size > 0.0 && size <= max - min => Some(size),
                         _ => return Err(bad_step(step.span().start)),
                     },
@@ -372,7 +372,7 @@ impl Reader<'_> {
     fn value(&self, parameter: &Parameter, entry: &Entry<'_>) -> Result<Value> {
         let at = entry.span().start;
         let value = match (parameter.kind, self.plain(entry)) {
-            (Kind::Number(..), Some(value)) => as_number(value).map(Value::Number),
+            (Kind::Number(..), Some(value)) => as_number(&value).map(Value::Number),
             (_, value) => value,
         };
         let checked = value.ok_or_else(|| format!("must be {}", parameter.kind));
@@ -394,10 +394,10 @@ impl Reader<'_> {
     }
 }
 
-fn as_number(value: Value) -> Option<f64> {
+fn as_number(value: &Value) -> Option<f64> {
     match value {
-        Value::Whole(whole) => Some(whole as f64),
-        Value::Number(number) => Some(number),
+        Value::Whole(whole) => Some(*whole as f64),
+        Value::Number(number) => Some(*number),
         Value::Word(_) | Value::Flag(_) => None,
     }
 }

@@ -4,7 +4,7 @@ use super::parameters::{Assignment, Value};
 use super::pareto;
 use super::record::{Cost, End, Measured, Study, Trial};
 use super::stop::median;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Trials that the share of a parameter needs, at least.
 const LEAST_TRIALS: usize = 8;
@@ -41,7 +41,7 @@ pub fn importance(study: &Study) -> Vec<(String, f64)> {
     if observed.len() < LEAST_TRIALS {
         return Vec::new();
     }
-    let paths: std::collections::BTreeSet<&String> =
+    let paths: BTreeSet<&String> =
         observed.iter().flat_map(|(settings, _)| settings.keys()).collect();
     let mut shares: Vec<(String, f64)> =
         paths.into_iter().map(|path| (path.clone(), share(path, &observed))).collect();
@@ -143,14 +143,11 @@ impl TrialCost {
 mod tests {
     use super::*;
 
-    fn study(trials: &[(&[(&str, Value)], f64, f64, u64, Option<f64>)]) -> Study {
-        let trial = |(settings, value, latency_p95_ms, index_bytes, index_s): &(
-            &[(&str, Value)],
-            f64,
-            f64,
-            u64,
-            Option<f64>,
-        )| {
+    /// Settings, value, latency, size, and seconds of the index.
+    type Row<'a> = (&'a [(&'a str, Value)], f64, f64, u64, Option<f64>);
+
+    fn study(trials: &[Row<'_>]) -> Study {
+        let trial = |(settings, value, latency_p95_ms, index_bytes, index_s): &Row<'_>| {
             let cost = Cost { index_s: *index_s, embedded: 50, queries_s: 0.5, queries: 10 };
             Trial {
                 settings: settings.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
@@ -195,7 +192,7 @@ mod tests {
             .enumerate()
             .map(|(n, settings)| (settings.as_slice(), (n % 2) as f64, 1.0, 1, None))
             .collect();
-        let all = [[(&[] as &[_], 0.0, 1.0, 1, None)].as_slice(), &trials].concat();
+        let all: Vec<Row<'_>> = [[(&[] as &[_], 0.0, 1.0, 1, None)].as_slice(), &trials].concat();
         let shares = importance(&study(&all));
         assert_eq!(shares[0], ("fusion".to_owned(), 1.0));
         assert!(shares[1].1 < 1e-9 && shares[2].1 < 1e-9, "{shares:?}");

@@ -72,21 +72,21 @@ pub(super) async fn run(
 /// # Errors
 /// `Invalid` naming the part that cannot be read, the unknown parameter or the value that it cannot have.
 fn read(text: &str) -> Result<Assignment> {
-    let wrong = |what: String| Error::new(ErrorKind::Invalid, format!("--trial-settings: {what}"));
+    let wrong = |what: &str| Error::new(ErrorKind::Invalid, format!("--trial-settings: {what}"));
     let mut assignment = Assignment::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let (path, value) = part
             .split_once('=')
-            .ok_or_else(|| wrong(format!("`{part}` is not of the form path=value")))?;
+            .ok_or_else(|| wrong(&format!("`{part}` is not of the form path=value")))?;
         let parameter = parameters::find(path.trim()).ok_or_else(|| {
             let known: Vec<&str> = PARAMETERS.iter().map(|parameter| parameter.path).collect();
-            wrong(format!("`{}` is no parameter that can be tuned", path.trim()))
+            wrong(&format!("`{}` is no parameter that can be tuned", path.trim()))
                 .with_hint(format!("these are: {}", known.join(", ")))
         })?;
         let value = parameter.kind.read(value.trim());
-        let value = value.map_err(|why| wrong(format!("`{}` {why}", parameter.path)))?;
+        let value = value.map_err(|why| wrong(&format!("`{}` {why}", parameter.path)))?;
         if assignment.insert(parameter.path.to_owned(), value).is_some() {
-            return Err(wrong(format!("`{}` stands there twice", parameter.path)));
+            return Err(wrong(&format!("`{}` stands there twice", parameter.path)));
         }
     }
     Ok(assignment)

@@ -73,10 +73,18 @@ fn bytes_below(dir: &Path) -> Result<u64> {
         if kind.is_dir() && entry.file_name() != LOG {
             bytes += bytes_below(&entry.path())?;
         } else if kind.is_file() {
-            bytes += entry.metadata().map_err(failed)?.len();
+            bytes += on_disk(&entry.metadata().map_err(failed)?);
         }
     }
     Ok(bytes)
+}
+
+/// Returns the bytes that a file takes: the index makes long files and fills them bit by bit.
+fn on_disk(file: &std::fs::Metadata) -> u64 {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::blocks(file) * 512;
+    #[cfg(not(unix))]
+    return file.len();
 }
 
 /// Returns the digest of what a study takes as given: the settings in force that can be tuned, the model, the program.
