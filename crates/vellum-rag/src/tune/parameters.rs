@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use vellum_core::collection::SplitMethod;
 
 /// A setting that can be tuned.
 #[derive(Debug, PartialEq)]
@@ -44,12 +45,18 @@ pub enum Touches {
 
 /// Every setting that can be tuned, in the order of the reference file.
 pub const PARAMETERS: &[Parameter] = &[
+    parameter("collection.splitter", Kind::Word(&SplitMethod::NAMES), Touches::Index),
     parameter("collection.max_tokens", Kind::Whole(16, 8_192), Touches::Index),
     parameter("collection.overlap_tokens", Kind::Whole(0, 4_096), Touches::Index),
+    parameter("collection.semantic_percentile", Kind::Whole(1, 99), Touches::Index),
+    parameter("collection.context", Kind::Flag, Touches::Index),
     parameter("retrieval.leg_limit", Kind::Whole(1, 10_000), Touches::Search),
     parameter("retrieval.fusion", Kind::Word(&["score", "rank"]), Touches::Order),
     parameter("retrieval.dense_weight", Kind::Number(0.0, 1_000.0), Touches::Order),
     parameter("retrieval.sparse_weight", Kind::Number(0.0, 1_000.0), Touches::Order),
+    parameter("index.graph_from", Kind::Whole(1, 100_000_000), Touches::Index),
+    parameter("index.quantization", Kind::Word(&["none", "scalar", "binary"]), Touches::Index),
+    parameter("reranker.depth", Kind::Whole(0, 1_000), Touches::Search),
 ];
 
 const fn parameter(path: &'static str, kind: Kind, touches: Touches) -> Parameter {

@@ -169,7 +169,7 @@ impl Products {
         let bare = self.workshop.open(settings, key).await?;
         let app = Arc::new(App {
             embedder: counting.clone(),
-            ..bare.with_retrieval(bare.settings.retrieval.clone())
+            ..bare.with_retrieval(bare.settings.retrieval)
         });
         // A store that an earlier run left may be whole or half made; its ingest tells nothing about cost.
         let is_new = app.metastore.collection(pass.collection()).await?.is_none();
@@ -203,7 +203,7 @@ impl Bench for Products {
         let app = App {
             vectors: Arc::clone(&store.vectors),
             embedder: Arc::clone(&store.embedder),
-            ..bare.with_retrieval(bare.settings.retrieval.clone())
+            ..bare.with_retrieval(bare.settings.retrieval)
         };
         let index = {
             let mut made = self.shared.made.lock().unwrap_or_else(PoisonError::into_inner);

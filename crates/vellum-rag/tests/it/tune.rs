@@ -172,7 +172,7 @@ async fn a_trial_measures_what_an_evaluation_measures() {
     let pass = Pass::grant(&Principal::Owner, &"eval".parse().unwrap(), Verb::Write).unwrap();
     run::ingest(&app, &pass).await.unwrap();
     let plan = Plan { modes: vec![Mode::Hybrid], cutoffs: vec![10], answers: None };
-    let retrieval = app.settings.retrieval.clone();
+    let retrieval = app.settings.retrieval;
     let measured =
         experiment::measure(&app, &pass, &dataset, &retrieval, &plan, &|_, _, _| {}).await.unwrap();
     let expect = &measured.0.parts["hybrid"].values["ndcg_at_10"];

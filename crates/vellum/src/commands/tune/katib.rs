@@ -14,6 +14,9 @@ use vellum_rag::tune::record::{End, Measured, Trial};
 use vellum_rag::tune::space::{Dimension, Domain, Space};
 use vellum_server::config::Resolved;
 
+/// Tables of the settings that decide what is found.
+const TUNED: [&str; 4] = ["collection.", "retrieval.", "index.", "reranker."];
+
 /// Name of the container whose output is read.
 const CONTAINER: &str = "trial";
 /// Where the data set and the space are in the container.
@@ -160,7 +163,7 @@ fn job(settings: &Resolved, args: &args::Tune, space: &Space) -> Value {
     let environment: Vec<Value> = settings
         .values
         .iter()
-        .filter(|(path, _)| path.starts_with("collection.") || path.starts_with("retrieval."))
+        .filter(|(path, _)| TUNED.iter().any(|table| path.starts_with(table)))
         .filter(|(_, (_, origin))| *origin != vellum_server::config::Origin::Default)
         .map(|(path, (value, _))| {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use vellum_backends::SqliteEmbeddingCache;
-use vellum_core::ports::{Clock, EmbeddingCache};
+use vellum_core::ports::{Clock, EmbeddingCache, Reranker};
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_rag::eval::dataset::{self, Dataset};
 use vellum_rag::tune::bench::Bench;
@@ -64,6 +64,7 @@ struct Material {
     split: Split,
     embedder: Arc<dyn vellum_core::ports::Embedder>,
     embeddings: Option<Arc<dyn EmbeddingCache>>,
+    reranker: Option<Arc<dyn Reranker>>,
     /// `DATA_DIR/tune`.
     home: PathBuf,
 }
@@ -87,6 +88,7 @@ impl Material {
             split,
             embedder: (local().embedder)(config).await?,
             embeddings: embeddings(config, &home).await?,
+            reranker: vellum_server::compose::reranker(config, &local())?,
             home,
         })
     }
@@ -103,6 +105,7 @@ impl Material {
             dataset: Arc::clone(&self.dataset),
             embedder: Arc::clone(&self.embedder),
             embeddings: self.embeddings.clone(),
+            reranker: self.reranker.clone(),
             root,
         };
         let bench = Products::new(

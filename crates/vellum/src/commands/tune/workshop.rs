@@ -4,7 +4,7 @@ use crate::local::local;
 use async_trait::async_trait;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vellum_core::ports::{Embedder, EmbeddingCache};
+use vellum_core::ports::{Embedder, EmbeddingCache, Reranker};
 use vellum_core::{Error, Result};
 use vellum_rag::app::{App, Settings};
 use vellum_rag::eval::dataset::Dataset;
@@ -20,6 +20,7 @@ pub(super) struct Workshop {
     pub(super) dataset: Arc<Dataset>,
     pub(super) embedder: Arc<dyn Embedder>,
     pub(super) embeddings: Option<Arc<dyn EmbeddingCache>>,
+    pub(super) reranker: Option<Arc<dyn Reranker>>,
     pub(super) root: PathBuf,
 }
 
@@ -36,7 +37,7 @@ pub(super) fn config(settings: &Resolved, trial: &Assignment) -> Result<Config> 
 impl products::Workshop for Workshop {
     fn index_key(&self, settings: &Assignment) -> Result<String> {
         let config = config(&self.settings, settings)?;
-        let text = format!("{:?}", config.collection);
+        let text = format!("{:?} {:?}", config.collection, config.index);
         Ok(blake3::hash(text.as_bytes()).to_hex()[..16].to_owned())
     }
 
@@ -49,6 +50,7 @@ impl products::Workshop for Workshop {
             embedder: Arc::clone(&self.embedder),
             converter: Arc::new(DatasetConverter),
             embeddings: self.embeddings.clone(),
+            reranker: self.reranker.clone(),
         };
         assemble(&config(&self.settings, settings)?, &local(), &dir, parts).await
     }
@@ -90,9 +92,11 @@ fn on_disk(file: &std::fs::Metadata) -> u64 {
 /// Returns the digest of what a study takes as given: the settings in force that can be tuned, the model, the program.
 pub(super) fn base_digest(config: &Config, embedder: &dyn Embedder) -> String {
     let text = format!(
-        "{:?} {:?} {} {}",
+        "{:?} {:?} {:?} {:?} {} {}",
         config.collection,
         config.retrieval,
+        config.index,
+        config.reranker,
         embedder.info().digest,
         env!("CARGO_PKG_VERSION")
     );
