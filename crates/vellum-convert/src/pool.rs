@@ -216,6 +216,9 @@ impl Pool {
                 Outcome::Crashed { reason, n_parts: 0 } => {
                     debug!(reason, "used worker died, trying a new one");
                 }
+                Outcome::Ended { error, n_parts: 0 } => {
+                    debug!(error = error.full_message(), "used worker ended, trying a new one");
+                }
                 outcome => return outcome.into_result(),
             }
         }
@@ -353,6 +356,13 @@ enum Outcome {
         /// Parts that were handed on before.
         n_parts: usize,
     },
+    /// The child ended by itself, for want of something that another child may have, such as room for a thread.
+    Ended {
+        /// What it said.
+        error: Error,
+        /// Parts that were handed on before.
+        n_parts: usize,
+    },
 }
 
 impl Outcome {
@@ -360,6 +370,7 @@ impl Outcome {
         match self {
             Self::Done(result) => result,
             Self::Crashed { reason, .. } => Err(rejected(reason)),
+            Self::Ended { error, .. } => Err(error),
         }
     }
 }
@@ -479,9 +490,9 @@ impl Worker {
         match signal(status) {
             Some(name) => crashed(format!("the parser crashed on this file (signal {name})")),
             None => {
-                let message = format!("the converter ended with {status}");
+                let message = format!("the converter ended with {status}: {}", last_words.trim());
                 let error = Error::new(ErrorKind::Unavailable, message).with_source(error);
-                Outcome::Done(Err(error))
+                Outcome::Ended { error, n_parts }
             }
         }
     }
