@@ -2,6 +2,7 @@
 //!
 //! - [`SqliteMetastore`] keeps collections, ledger and jobs in one file.
 //! - [`FolderStore`] lists and reads local folders; it never writes to them.
+//! - [`KeptFolder`] keeps the originals of imported collections.
 //! - [`S3Store`] lists and reads buckets, [`WebStore`] pages of web sites; [`Sources`] is all of them by the scheme of
 //!   a uri.
 //!
@@ -13,6 +14,7 @@
 
 mod client;
 mod folder;
+mod kept;
 mod s3;
 mod size;
 mod sources;
@@ -23,6 +25,7 @@ mod web;
 
 pub use client::Client;
 pub use folder::{FolderStore, local_path};
+pub use kept::KeptFolder;
 pub use s3::{S3Environment, S3Settings, S3Store};
 pub use sources::{Sources, absolute, is_remote};
 pub use sqlite::{SqliteEmbeddingCache, SqliteMetastore};

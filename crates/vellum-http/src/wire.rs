@@ -7,19 +7,26 @@
 //! Field names and meanings are a contract with clients; `openapi.json` pins them. Offsets are characters
 //! (Unicode scalar values) of the document's extracted text, pages are 1-based, times are milliseconds.
 
+mod archive;
 mod ask;
 mod collection;
 mod document;
 mod event;
 mod job;
 mod search;
+mod version;
 
+pub use archive::{ExportReport, ImportReport, ImportRequest};
 pub use ask::{AskRequest, AskResponse, Citation, Delta};
 pub use collection::{CollectionInfo, CollectionList, CollectionShow};
 pub use document::{Document, DocumentList, DocumentState, PageBox, PageBoxes, display_name};
 pub use event::{EventsAccepted, touched};
 pub use job::{Counts, IngestReport, Job, JobList, JobRequest, JobState, Progress, Refusal};
 pub use search::{Filter, FilterField, FilterIn, Hit, Mode, Scores, SearchRequest, SearchResponse};
+pub use version::{
+    BuildReport, BuildRequest, CollectionRequest, PromoteRequest, VersionInfo, VersionList,
+    VersionState,
+};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -9,7 +9,8 @@ use crate::extract::{self, Choice};
 use crate::mmr;
 use crate::search::{self, Hit, Mode, SearchRequest, Stopwatch, Timings};
 use tokio::sync::mpsc;
-use vellum_core::access::Pass;
+use vellum_core::access::{Pass, VersionPass};
+use vellum_core::collection::Collection;
 use vellum_core::document::{Format, PageBox};
 use vellum_core::filter::Filter;
 use vellum_core::ids::{ChunkId, DocumentId};
@@ -100,9 +101,11 @@ pub async fn ask(
     request: &AskRequest,
     events: Option<&mpsc::Sender<AskEvent>>,
 ) -> Result<Answer> {
-    let (hits, question, mut timings) = retrieve(app, pass, request).await?;
+    // One version from the first look to the last, whatever is promoted meanwhile.
+    let (collection, live) = crate::collections::live(app, pass).await?;
+    let (hits, question, mut timings) = retrieve(app, &live, &collection, request).await?;
     let mut watch = Stopwatch::start(app);
-    let choices = choose_sentences(app, pass, request, &hits, question.as_ref()).await?;
+    let choices = choose_sentences(app, &collection, request, &hits, question.as_ref()).await?;
     let citations = cite(&hits, &choices);
     verify(&hits, &choices, &citations)?;
     watch.lap("generate");
@@ -117,7 +120,8 @@ pub async fn ask(
 /// Returns diverse passages, best first, with the question's vector.
 async fn retrieve(
     app: &App,
-    pass: &Pass,
+    pass: &VersionPass,
+    collection: &Collection,
     request: &AskRequest,
 ) -> Result<(Vec<Hit>, Option<Embedding>, Timings)> {
     let wanted = request.top_k.max(1);
@@ -127,7 +131,7 @@ async fn retrieve(
         mode: Mode::Hybrid,
         filter: request.filter.clone(),
     };
-    let found = search::search(app, pass, &search, WithVectors::Yes).await?;
+    let found = search::search_in(app, pass, collection, &search, WithVectors::Yes).await?;
     let hits = diversify(found.hits, app.settings.retrieval.mmr_lambda, wanted);
     Ok((hits, found.query_vector, found.timings))
 }
@@ -151,20 +155,20 @@ fn diversify(mut hits: Vec<Hit>, lambda: f32, wanted: usize) -> Vec<Hit> {
 
 async fn choose_sentences(
     app: &App,
-    pass: &Pass,
+    collection: &Collection,
     request: &AskRequest,
     hits: &[Hit],
     question: Option<&Embedding>,
 ) -> Result<Vec<Choice>> {
     let Some(question) = question else { return Ok(Vec::new()) };
-    let collection = crate::collections::get(app, pass).await?;
-    let analyser = Analyser::new(search::analyser_language(&collection));
+    let embedder = app.embedder_of(collection)?;
+    let analyser = Analyser::new(search::analyser_language(collection));
     let candidates = extract::candidates(&request.question, hits, &analyser);
     let texts = extract::texts(hits, &candidates);
-    let embeddings = app.embedder.embed(&texts, TextKind::Query).await?;
+    let embeddings = embedder.embed(&texts, TextKind::Query).await?;
     let by_text = texts.iter().map(String::as_str).zip(&embeddings).collect();
     // Vectors of a language that the model does not know say nothing about an answer.
-    let knows = app.embedder.info().knows(search::known_language(&collection));
+    let knows = embedder.info().knows(search::known_language(collection));
     Ok(extract::choose(knows.then_some(question), hits, &candidates, &by_text))
 }
 

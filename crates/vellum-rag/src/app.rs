@@ -5,19 +5,24 @@ use crate::jobs::Jobs;
 use crate::pictures::Pictures;
 use std::sync::Arc;
 use std::time::Duration;
-use vellum_core::collection::{IndexSettings, SplitterSettings};
+use vellum_core::collection::{Collection, IndexSettings, SplitterSettings};
 use vellum_core::ports::{
-    Clock, Converter, Embedder, EmbeddingCache, Metastore, ObjectStore, VectorStore,
+    Clock, Converter, Embedder, EmbeddingCache, KeptOriginals, Metastore, ObjectStore, VectorStore,
 };
+use vellum_core::{Error, ErrorKind, Result};
 
 /// The ports and the settings. Cheap to share as `Arc<App>`; constructed only by `compose`.
 pub struct App {
     /// Where documents come from.
     pub objects: Arc<dyn ObjectStore>,
+    /// Originals that came with imported collections.
+    pub kept: Arc<dyn KeptOriginals>,
     /// Bytes to documents.
     pub converter: Arc<dyn Converter>,
-    /// Texts to vectors.
+    /// Texts to vectors, for new collections and versions.
     pub embedder: Arc<dyn Embedder>,
+    /// The embedders of versions that were made before `embedder` was configured.
+    pub earlier_embedders: Vec<Arc<dyn Embedder>>,
     /// Vectors of texts that were embedded before; `None` embeds everything anew.
     pub embeddings: Option<Arc<dyn EmbeddingCache>>,
     /// Chunks and vectors.
@@ -43,6 +48,8 @@ pub struct Settings {
     pub splitter: SplitterSettings,
     /// Analyser language of new collections; `None` means detect from the documents.
     pub language: Option<String>,
+    /// Retired index versions of a collection that are kept for a way back.
+    pub keep_versions: usize,
     /// Ingestion bounds.
     pub ingest: IngestSettings,
     /// Retrieval.
@@ -84,6 +91,7 @@ impl Default for Settings {
         Self {
             splitter: SplitterSettings { max_tokens: 256, overlap_tokens: 0 },
             language: None,
+            keep_versions: 2,
             ingest: IngestSettings {
                 concurrency: 4,
                 max_document_bytes: 2 << 30,
@@ -103,6 +111,31 @@ impl Default for Settings {
 }
 
 impl App {
+    /// Returns the embedder that made the vectors of the version through which `collection` is seen.
+    ///
+    /// # Errors
+    /// `Conflict` when it is not configured: vectors of two models cannot be compared.
+    pub fn embedder_of(&self, collection: &Collection) -> Result<&Arc<dyn Embedder>> {
+        let made_it =
+            |it: &&Arc<dyn Embedder>| it.info().digest == collection.settings.embedder_digest;
+        let mut all = std::iter::once(&self.embedder).chain(&self.earlier_embedders);
+        all.find(made_it).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "collection `{}` was made with embedder `{}`, and `{}` is configured",
+                    collection.name,
+                    collection.settings.embedder,
+                    self.embedder.info().name
+                ),
+            )
+            .with_hint(
+                "name the embedder it was made with in `embedder.earlier`, then `vellum collection build` makes a version \
+                 with the new one",
+            )
+        })
+    }
+
     /// Returns the index settings that a collection created now would get.
     pub fn index_settings(&self) -> IndexSettings {
         let info = self.embedder.info();

@@ -10,7 +10,7 @@ use crate::fuse::{self, List};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::time::Duration;
-use vellum_core::access::Pass;
+use vellum_core::access::{Pass, VersionPass};
 use vellum_core::chunk::Chunk;
 use vellum_core::collection::Collection;
 use vellum_core::filter::Filter;
@@ -132,10 +132,25 @@ pub async fn search(
     request: &SearchRequest,
     with_vectors: WithVectors,
 ) -> Result<SearchResponse> {
+    check_request(request)?;
+    let (collection, live) = crate::collections::live(app, pass).await?;
+    search_in(app, &live, &collection, request, with_vectors).await
+}
+
+/// As [`search`], in the version of the pass, through which `collection` is seen.
+///
+/// # Errors
+/// As [`search`]; `Conflict` when the embedder that made the version's vectors is not configured.
+pub async fn search_in(
+    app: &App,
+    pass: &VersionPass,
+    collection: &Collection,
+    request: &SearchRequest,
+    with_vectors: WithVectors,
+) -> Result<SearchResponse> {
     let mut watch = Stopwatch::start(app);
     let query = check_request(request)?;
-    let collection = crate::collections::get(app, pass).await?;
-    let vectors = query_vectors(app, &collection, query, request.mode).await?;
+    let vectors = query_vectors(app, collection, query, request.mode).await?;
     watch.lap("embed");
     let filter = match &request.filter {
         Some(filter) => Some(copies::through_copies(app, pass, filter.clone()).await?),
@@ -144,7 +159,7 @@ pub async fn search(
     let request = &SearchRequest { filter, ..request.clone() };
     let legs = search_legs(app, pass, request, &vectors).await?;
     watch.lap("search");
-    let mut ranked = fuse_legs(app, request.mode, &legs, known_language(&collection));
+    let mut ranked = fuse_legs(app, request.mode, &legs, collection)?;
     ranked.truncate(request.top_k);
     watch.lap("fuse");
     let hits = fetch(app, pass, &ranked, with_vectors).await?;
@@ -184,7 +199,7 @@ pub(crate) async fn query_vectors(
     let dense = if mode == Mode::Sparse {
         None
     } else {
-        app.embedder.embed(&[query.to_owned()], TextKind::Query).await?.pop()
+        app.embedder_of(collection)?.embed(&[query.to_owned()], TextKind::Query).await?.pop()
     };
     let sparse = (mode != Mode::Dense).then(|| {
         let analyser = Analyser::new(analyser_language(collection));
@@ -219,7 +234,7 @@ struct Legs {
 
 async fn search_legs(
     app: &App,
-    pass: &Pass,
+    pass: &VersionPass,
     request: &SearchRequest,
     vectors: &QueryVectors,
 ) -> Result<Legs> {
@@ -246,8 +261,8 @@ async fn search_legs(
     Ok(Legs { dense, sparse })
 }
 
-/// Fuses the legs for a collection in `language`.
-fn fuse_legs(app: &App, mode: Mode, legs: &Legs, language: Option<&str>) -> Vec<Ranked> {
+/// Fuses the legs of a search in a collection.
+fn fuse_legs(app: &App, mode: Mode, legs: &Legs, collection: &Collection) -> Result<Vec<Ranked>> {
     let by_id = |leg: &[ScoredId]| leg.iter().map(|s| (s.id, s.score)).collect::<HashMap<_, _>>();
     let (dense, sparse) = (by_id(&legs.dense), by_id(&legs.sparse));
     let scores = |id: &ChunkId, fused| StageScores {
@@ -260,12 +275,13 @@ fn fuse_legs(app: &App, mode: Mode, legs: &Legs, language: Option<&str>) -> Vec<
             .map(|s| Ranked { id: s.id, score: s.score, scores: scores(&s.id, None) })
             .collect()
     };
-    match mode {
+    Ok(match mode {
         Mode::Dense => single(&legs.dense),
         Mode::Sparse => single(&legs.sparse),
         Mode::Hybrid => {
             let weights = &app.settings.retrieval;
-            let dense_share = if app.embedder.info().knows(language) { 1.0 } else { UNKNOWN_SHARE };
+            let knows = app.embedder_of(collection)?.info().knows(known_language(collection));
+            let dense_share = if knows { 1.0 } else { UNKNOWN_SHARE };
             let lists = [
                 List {
                     weight: weights.dense_weight * dense_share,
@@ -279,13 +295,13 @@ fn fuse_legs(app: &App, mode: Mode, legs: &Legs, language: Option<&str>) -> Vec<
                 .map(|(id, score)| Ranked { id, score, scores: scores(&id, Some(score)) })
                 .collect()
         }
-    }
+    })
 }
 
 /// Reads the chunks of a ranking; chunks deleted meanwhile are left out.
 async fn fetch(
     app: &App,
-    pass: &Pass,
+    pass: &VersionPass,
     ranked: &[Ranked],
     with_vectors: WithVectors,
 ) -> Result<Vec<Hit>> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use vellum_backends::{
-    FolderStore, S3Environment, S3Settings, S3Store, Sources, SqliteEmbeddingCache,
+    FolderStore, KeptFolder, S3Environment, S3Settings, S3Store, Sources, SqliteEmbeddingCache,
     SqliteMetastore, WebStore,
 };
 use vellum_core::collection::SplitterSettings;
@@ -40,6 +40,7 @@ pub async fn compose(config: &Config, local: &Local, dir: &DataDir) -> Result<Ar
     let parts = Parts {
         objects: Arc::new(sources(config, dir.path().join("spool"))?),
         embedder: (local.embedder)(config).await?,
+        earlier_embedders: earlier_embedders(config, local).await?,
         converter: (local.converter)(config)?,
         embeddings: embeddings(config, dir.path()).await?,
     };
@@ -65,6 +66,17 @@ fn sources(config: &Config, spool: PathBuf) -> Result<Sources> {
     Ok(Sources::new(FolderStore::new(spool), buckets, sites))
 }
 
+/// Returns the embedders of versions that were made before the present one was configured.
+async fn earlier_embedders(config: &Config, local: &Local) -> Result<Vec<Arc<dyn Embedder>>> {
+    let mut embedders = Vec::new();
+    for model in &config.embedder.earlier {
+        let mut config = config.clone();
+        config.embedder.model.clone_from(model);
+        embedders.push((local.embedder)(&config).await?);
+    }
+    Ok(embedders)
+}
+
 /// Returns the cache of embeddings in a data directory, unless it is switched off.
 async fn embeddings(config: &Config, dir: &Path) -> Result<Option<Arc<dyn EmbeddingCache>>> {
     let max_bytes = config.ingest.embedding_cache;
@@ -81,6 +93,8 @@ pub struct Parts {
     pub objects: Arc<dyn ObjectStore>,
     /// Model.
     pub embedder: Arc<dyn Embedder>,
+    /// Models of versions that were made before.
+    pub earlier_embedders: Vec<Arc<dyn Embedder>>,
     /// Parsers.
     pub converter: Arc<dyn Converter>,
     /// Embeddings made before.
@@ -100,11 +114,13 @@ pub async fn assemble(
     let metastore = SqliteMetastore::open(&path.join("vellum.db")).await?;
     Ok(Arc::new(App {
         objects: parts.objects,
+        kept: Arc::new(KeptFolder::new(path.join("originals"))),
         converter: parts.converter,
         embeddings: parts.embeddings,
         // One process at a time owns a data directory, so all that use it are lives of one worker.
         worker: "local".to_owned(),
         embedder: parts.embedder,
+        earlier_embedders: parts.earlier_embedders,
         vectors: (local.vectors)(&path.join("index"))?,
         metastore: Arc::new(metastore),
         clock: Arc::new(SystemClock(Instant::now())),
@@ -126,6 +142,7 @@ pub fn settings(config: &Config) -> Settings {
             max_tokens: config.collection.max_tokens,
             overlap_tokens: config.collection.overlap_tokens,
         },
+        keep_versions: config.collection.keep_versions,
         language: (language != "auto").then(|| language.to_owned()),
         ingest: IngestSettings {
             concurrency,

@@ -56,6 +56,7 @@ pub struct Server {
 #[expect(missing_docs, reason = "the reference file documents every setting")]
 pub struct Embedder {
     pub model: String,
+    pub earlier: Vec<String>,
     pub sha256: String,
     pub hub: String,
     pub threads: usize,
@@ -69,6 +70,7 @@ pub struct Collection {
     pub language: String,
     pub max_tokens: usize,
     pub overlap_tokens: usize,
+    pub keep_versions: usize,
 }
 
 /// `[ingest]`; see the reference file.

@@ -1,9 +1,9 @@
 //! `/api/v1/collections`.
 
-use crate::extract::{Caller, Path};
+use crate::extract::{self, Caller, Path};
 use crate::problem::Problem;
 use crate::server::Server;
-use crate::wire::{CollectionInfo, CollectionList, CollectionShow};
+use crate::wire::{CollectionInfo, CollectionList, CollectionRequest, CollectionShow};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -42,6 +42,21 @@ pub(crate) async fn show(
     let summary = collections::summary(&server.app, &pass).await?;
     let digest = collections::digest(&server.app, &pass).await?;
     Ok(Json(CollectionShow::new(summary, digest)))
+}
+
+/// Makes an empty collection with the server's settings.
+#[utoipa::path(
+    post, path = "/api/v1/collections", tag = "collections", request_body = CollectionRequest,
+    responses((status = 201, body = CollectionInfo), (status = "default", body = Problem))
+)]
+pub(crate) async fn create(
+    State(server): State<Arc<Server>>,
+    Caller(principal): Caller,
+    extract::Json(request): extract::Json<CollectionRequest>,
+) -> Result<(StatusCode, Json<CollectionInfo>), Problem> {
+    let pass = Pass::grant(&principal, &request.name, Verb::Write)?;
+    let made = collections::create(&server.app, &pass).await?;
+    Ok((StatusCode::CREATED, Json(made.into())))
 }
 
 /// Deletes a collection with everything in it.

@@ -53,7 +53,7 @@ pub struct CollectionShow {
 impl From<Summary> for CollectionInfo {
     fn from(summary: Summary) -> Self {
         Self {
-            index_version: summary.collection.settings.digest(),
+            index_version: summary.collection.version(),
             name: summary.collection.name,
             documents: summary.documents,
             chunks: summary.chunks,
@@ -67,7 +67,7 @@ impl CollectionShow {
     pub fn new(summary: Summary, digest: String) -> Self {
         let collection = summary.collection;
         Self {
-            index_version: collection.settings.digest(),
+            index_version: collection.version(),
             name: collection.name,
             documents: summary.documents,
             chunks: summary.chunks,

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answer;
+mod archive;
 mod copies;
 mod faults;
 mod ingest;
 mod jobs;
+mod versions;
 mod world;

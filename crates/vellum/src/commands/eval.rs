@@ -67,6 +67,7 @@ pub(crate) async fn eval(config: &Config, args: args::Eval) -> Result<Outcome> {
     let parts = Parts {
         objects: DatasetObjects::new(&dataset),
         embedder: (local().embedder)(config).await?,
+        earlier_embedders: Vec::new(),
         converter: Arc::new(DatasetConverter),
         embeddings: None,
     };

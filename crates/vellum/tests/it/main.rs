@@ -9,3 +9,4 @@ mod kill;
 mod pages;
 mod server;
 mod tool;
+mod versions;

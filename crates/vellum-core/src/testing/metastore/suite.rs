@@ -1,19 +1,23 @@
 //! What every [`Metastore`] must show on one connection, clause by clause.
 
-use crate::access::{Pass, Principal, Verb};
+use crate::access::{Pass, Principal, Verb, VersionPass};
 use crate::collection::{Collection, IndexSettings, SparseSettings, SplitterSettings};
 use crate::document::Format;
 use crate::error::{ErrorKind, Result};
-use crate::ids::{CollectionName, ContentHash, DocumentId, JobId};
+use crate::ids::{CollectionName, ContentHash, DocumentId, JobId, Space};
 use crate::job::{Job, JobSpec, JobState, Refusal, Refusals, Report};
 use crate::ledger::{DocumentState, LedgerRow, Scope};
-use crate::ports::Metastore;
+use crate::ports::{Metastore, Missing};
 use std::time::Duration;
+
+mod versions;
 
 /// Returns a collection as the tests of stores need it.
 pub fn sample_collection(name: &str) -> Collection {
+    let name: CollectionName = name.parse().expect("tests use valid names");
     Collection {
-        name: name.parse().expect("tests use valid names"),
+        space: Space::of(&name, "0123456789abcdef"),
+        name,
         settings: IndexSettings {
             converter: "plain-1".into(),
             splitter: SplitterSettings { max_tokens: 256, overlap_tokens: 32 },
@@ -66,10 +70,18 @@ pub async fn metastore_suite(store: &dyn Metastore) {
     copies(store).await;
     sources(store).await;
     jobs(store).await;
+    versions::versions(store).await;
     deletion(store).await;
 }
 
-fn pass(collection: &str, verb: Verb) -> Pass {
+/// Returns the owner's pass for the version of [`sample_collection`].
+fn pass(collection: &str, verb: Verb) -> VersionPass {
+    let seen = sample_collection(collection);
+    whole(collection, verb).at(&seen).expect("of the same name")
+}
+
+/// Returns the owner's pass for a collection as a whole.
+fn whole(collection: &str, verb: Verb) -> Pass {
     let name = collection.parse().expect("tests use valid names");
     Pass::grant(&Principal::Owner, &name, verb).expect("the owner may do everything")
 }
@@ -78,7 +90,11 @@ fn pass(collection: &str, verb: Verb) -> Pass {
 ///
 /// # Errors
 /// What the store fails with.
-pub async fn store_rows(store: &dyn Metastore, pass: &Pass, rows: &[LedgerRow]) -> Result<()> {
+pub async fn store_rows(
+    store: &dyn Metastore,
+    pass: &VersionPass,
+    rows: &[LedgerRow],
+) -> Result<()> {
     // A worker of its own, so that two calls do not end each other's lease.
     let owner = rows.first().map_or("test", |row| row.uri.as_str());
     let lease = store.open_lease(pass, owner, JobId::from_bytes([5; 16]), TTL).await?;
@@ -89,7 +105,11 @@ pub async fn store_rows(store: &dyn Metastore, pass: &Pass, rows: &[LedgerRow]) 
 }
 
 /// Removes rows as a worker does: claimed, then deleted.
-async fn remove_rows(store: &dyn Metastore, pass: &Pass, documents: &[DocumentId]) -> Result<()> {
+async fn remove_rows(
+    store: &dyn Metastore,
+    pass: &VersionPass,
+    documents: &[DocumentId],
+) -> Result<()> {
     let lease = store.open_lease(pass, "test", JobId::from_bytes([5; 16]), TTL).await?;
     store.claim(pass, &lease, &[], documents).await?;
     store.delete_rows(pass, &lease, documents).await?;
@@ -168,7 +188,8 @@ async fn ledger(store: &dyn Metastore) {
     store_rows(store, &write, std::slice::from_ref(&changed)).await.expect("replaced");
     assert_eq!(store.totals(&read).await.expect("read"), (1, 5), "a row is replaced by uri");
     let found = store.find_document(indexed.document).await.expect("read");
-    assert_eq!(found, Some((read.collection().clone(), changed)));
+    let seen = store.collection(read.collection()).await.expect("read").expect("it exists");
+    assert_eq!(found, Some((seen, changed)));
 
     let other = sample_row(&"b-2".parse().expect("valid"), &indexed.uri);
     let other_pass = pass("b-2", Verb::Write);
@@ -254,11 +275,16 @@ async fn rights(store: &dyn Metastore) {
     let lease = store.open_lease(&write, "test", job, TTL).await.expect("opened");
     for refused in [
         store.settle_sparse(&read, None).await,
-        store.delete_collection(&read).await,
+        store.delete_collection(&whole("a", Verb::Read)).await,
         store.open_lease(&read, "test", lease.job, TTL).await.map(drop),
         store.claim(&read, &lease, &[], &[row.document]).await.map(drop),
         store.commit(&read, &lease, std::slice::from_ref(&row)).await,
         store.delete_rows(&read, &lease, &[row.document]).await,
+        store.create_version(&whole("a", Verb::Read), &sample_collection("a")).await,
+        store.set_built(&read, None).await,
+        store.promote(&read, 1, Missing::Refuse).await,
+        store.roll_back(&read).await,
+        store.delete_version(&read).await,
     ] {
         assert_eq!(refused.expect_err("a read pass").kind(), ErrorKind::Forbidden);
     }
@@ -427,9 +453,9 @@ async fn jobs(store: &dyn Metastore) {
     assert_eq!(store.jobs(0).await.expect("read"), []);
 
     let asked = ["file:///d/", "file:///", "file:///d/x"].map(str::to_owned);
-    let known = store.known_sources(&pass("a", Verb::Read), &asked).await.expect("read");
+    let known = store.known_sources(&whole("a", Verb::Read), &asked).await.expect("read");
     assert_eq!(known, ["file:///d/"]);
-    let known = store.known_sources(&pass("b-2", Verb::Read), &asked).await.expect("read");
+    let known = store.known_sources(&whole("b-2", Verb::Read), &asked).await.expect("read");
     assert_eq!(known, [""; 0], "of another collection");
     let unfinished = store.unfinished_jobs().await.expect("read");
     assert_eq!(unfinished, [old.clone(), new.clone()], "oldest first");
@@ -463,9 +489,9 @@ async fn jobs(store: &dyn Metastore) {
 }
 
 async fn deletion(store: &dyn Metastore) {
-    let write = pass("a", Verb::Write);
-    store.delete_collection(&write).await.expect("removed");
-    store.delete_collection(&write).await.expect("removal is idempotent");
+    let (write, all) = (pass("a", Verb::Write), whole("a", Verb::Write));
+    store.delete_collection(&all).await.expect("removed");
+    store.delete_collection(&all).await.expect("removal is idempotent");
     assert_eq!(store.collection(write.collection()).await.expect("read"), None);
     assert_eq!(
         store.rows(&write, Scope::Prefix(""), None, 10).await.expect("read"),
