@@ -3,6 +3,7 @@
 //!
 //! - [`SqliteMetastore`] keeps collections, ledger and jobs in one file.
 //! - [`FolderStore`] lists and reads local folders; it never writes to them.
+//! - [`KeptFolder`] keeps the originals of imported collections.
 //! - [`BucketStore`] lists and reads buckets (S3, Google Cloud Storage, Azure Blob Storage), [`WebStore`] pages of web sites; [`Sources`] is all of them by the scheme of
 //!   a uri.
 //! - [`TeiReranker`] asks a text-embeddings-inference server for scores.
@@ -19,6 +20,7 @@ mod client;
 mod environment;
 mod folder;
 mod gcs;
+mod kept;
 mod s3;
 mod size;
 mod sources;
@@ -34,6 +36,7 @@ pub use client::Client;
 pub use environment::Environment;
 pub use folder::{FolderStore, local_path};
 pub use gcs::GcsSettings;
+pub use kept::KeptFolder;
 pub use s3::S3Settings;
 pub use sources::{Sources, absolute, is_remote};
 pub use sqlite::{SqliteEmbeddingCache, SqliteMetastore};

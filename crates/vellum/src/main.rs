@@ -114,6 +114,9 @@ fn resolve(cli: &Cli) -> Result<Resolved> {
             flag("collection.language", "language", &args.language);
             args.split.flags().into_iter().for_each(|(path, name, value)| flag(path, name, value));
         }
+        Command::Collection(args::Collection::Create { split, .. }) => {
+            split.flags().into_iter().for_each(|(path, name, value)| flag(path, name, value));
+        }
         Command::Search(_)
         | Command::Ask(_)
         | Command::Convert(_)

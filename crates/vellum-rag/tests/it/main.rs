@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answer;
+mod archive;
 mod copies;
 mod faults;
 mod ingest;
@@ -11,4 +12,5 @@ mod languages;
 mod options;
 mod split;
 mod trec;
+mod versions;
 mod world;

@@ -12,3 +12,4 @@ mod pages;
 mod retrieval;
 mod server;
 mod tool;
+mod versions;
