@@ -526,7 +526,9 @@ impl Metastore for SqliteMetastore {
             .await
             .map_err(self.failed("read the ledger"))?;
         let Some((space, row)) = found else { return Ok(None) };
-        let seen = sqlx::query("SELECT * FROM version WHERE space = ?")
+        const SEEN: &str = "SELECT version.*, tuning FROM version JOIN collection ON live = space
+            WHERE space = ?";
+        let seen = sqlx::query(SEEN)
             .bind(space)
             .try_map(|row| rows::collection(&row))
             .fetch_optional(&self.readers)

@@ -273,11 +273,10 @@ async fn the_first_schema_is_brought_up_to_date() {
     let dir = of_schema_2().await;
     run(
         dir.path(),
-        "DROP TABLE feedback; DROP INDEX document_by_content; DROP INDEX job_by_source; DROP TABLE lease;
+        "DROP INDEX document_by_content; DROP INDEX job_by_source; DROP TABLE lease;
          ALTER TABLE document DROP COLUMN source; ALTER TABLE document DROP COLUMN job;
          ALTER TABLE document DROP COLUMN version; ALTER TABLE document DROP COLUMN attempts;
          ALTER TABLE document DROP COLUMN is_copy; ALTER TABLE document DROP COLUMN claim;
-         ALTER TABLE collection DROP COLUMN tuning;
          DELETE FROM schema_version WHERE version >= 2",
     )
     .await

@@ -2,31 +2,29 @@
 
 use super::claim::{Work, must_hold};
 use super::copies::original_of;
+use super::cut::{About, split_part};
 use super::remembered::{self, Body};
 use super::{PERMIT_BYTES, Run};
 use crate::bm25::{self, Analyser};
-use crate::language;
 use crate::search::analyser;
-use crate::split::{self, Origin, Place};
+use crate::split::Place;
 use futures::{StreamExt, future, stream};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vellum_core::chunk::Chunk;
-use vellum_core::collection::SplitterSettings;
-use vellum_core::document::{Document, Format, PAGES_WITHOUT_TEXT};
+use vellum_core::document::PAGES_WITHOUT_TEXT;
 use vellum_core::filter::{Field, Filter};
-use vellum_core::ids::{ChunkId, CollectionName, ContentHash, TextHash};
+use vellum_core::ids::{ChunkId, ContentHash, TextHash};
 use vellum_core::ledger::{DocumentState, LedgerRow};
-use vellum_core::metadata::Metadata;
-use vellum_core::ports::{Content, ConvertInput, Embedder, ObjectMeta, Point, TextKind};
+use vellum_core::ports::{Content, ConvertInput, ObjectMeta, Point, TextKind};
 use vellum_core::vector::{Embedding, SparseVector};
 use vellum_core::{Error, ErrorKind, Result, Retry};
 
 /// Warnings of a job that are kept; more of one kind tell nothing new.
 pub(super) const MAX_WARNINGS: usize = 100;
 /// Chunks that are embedded and written together.
-const BATCH: usize = 32;
+pub(super) const BATCH: usize = 32;
 /// Chunk ids that are read at a time when a document is withdrawn.
 const SCAN_PAGE: usize = 512;
 /// Mean chunk length that is assumed until the collection's own is settled, in terms.
@@ -240,21 +238,6 @@ async fn copy(
     Ok(Outcome { wrote: had_chunks, ..Outcome::of(row, Change::Updated) })
 }
 
-/// What is known of a whole document from its first part.
-#[derive(Debug, Clone, Default)]
-pub(super) struct About {
-    pub(super) language: Option<String>,
-    pub(super) metadata: Metadata,
-}
-
-impl About {
-    fn of(part: &Document) -> Self {
-        let is_prose = !matches!(part.format, Format::Code | Format::Csv | Format::Json);
-        let language = if is_prose { language::detect(&part.text) } else { None };
-        Self { language: language.map(str::to_owned), metadata: Metadata::of(&part.metadata) }
-    }
-}
-
 /// Converts, splits, embeds and writes the document part by part, then deletes what an older version left.
 ///
 /// The inner result is the document's own: its content cannot be read, perhaps after some of it was written.
@@ -426,94 +409,6 @@ async fn withdraw(run: &Run<'_>, row: &LedgerRow, written: &[ChunkId]) -> Result
     run.app.vectors.delete_document(run.pass, row.document, &keep).await
 }
 
-/// The chunks of a part of a document.
-struct Cut {
-    chunks: Vec<Chunk>,
-    /// One for each chunk; `None` where it has to be embedded.
-    vectors: Vec<Option<Embedding>>,
-    /// Where the next part begins.
-    end: Place,
-    /// Texts embedded.
-    embedded: u64,
-}
-
-/// Cuts a part of a document; embeds its sentences first where the splitter looks at their meaning.
-async fn split_part(
-    run: &Run<'_>,
-    part: Document,
-    place: Place,
-    object: &ObjectMeta,
-    row: &LedgerRow,
-    about: &About,
-) -> Result<Cut> {
-    let unread = || Error::new(ErrorKind::Internal, "a document is split before it is read");
-    let content = row.content.clone().ok_or_else(unread)?;
-    let cutter = Arc::new(Cutter {
-        embedder: run.embedder.clone(),
-        settings: run.collection.settings.splitter.clone(),
-        collection: run.collection.name.clone(),
-        name: object.name.clone(),
-        row: row.clone(),
-        content,
-        part,
-        about: about.clone(),
-    });
-    let sentences = {
-        let cutter = cutter.clone();
-        blocking(move || {
-            let n_tokens = |text: &str| cutter.embedder.n_tokens(text);
-            split::sentences(&cutter.part, &cutter.origin(), &cutter.settings, &n_tokens)
-        })
-        .await?
-    };
-    let mut with_vectors = Vec::with_capacity(sentences.len());
-    let mut embedded = 0;
-    for batch in sentences.chunks(BATCH) {
-        let texts: Vec<String> = batch.iter().map(|sentence| sentence.text.clone()).collect();
-        let (vectors, made) = embed(run, &texts).await?;
-        embedded += made;
-        with_vectors.extend(batch.iter().cloned().zip(vectors));
-    }
-    blocking(move || {
-        let mut end = place;
-        let (origin, settings) = (cutter.origin(), &cutter.settings);
-        let n_tokens = |text: &str| cutter.embedder.n_tokens(text);
-        let chunks =
-            split::split(&cutter.part, &mut end, &origin, settings, &n_tokens, &with_vectors);
-        let vectors = split::vectors(&chunks, place, &with_vectors);
-        Cut { chunks, vectors, end, embedded }
-    })
-    .await
-}
-
-/// A part of a document with all that cutting it needs, to be taken to other threads.
-struct Cutter {
-    embedder: Arc<dyn Embedder>,
-    settings: SplitterSettings,
-    collection: CollectionName,
-    name: String,
-    row: LedgerRow,
-    content: ContentHash,
-    part: Document,
-    about: About,
-}
-
-impl Cutter {
-    fn origin(&self) -> Origin<'_> {
-        Origin {
-            collection: &self.collection,
-            uri: &self.row.uri,
-            name: &self.name,
-            content: &self.content,
-            settings: &self.row.settings,
-            title: self.row.title.as_deref(),
-            language: self.about.language.as_deref(),
-            bytes: self.row.bytes,
-            metadata: &self.about.metadata,
-        }
-    }
-}
-
 /// Embeds and writes a batch of chunks of one document, of which some vectors are known; returns the number of texts that were
 /// embedded.
 async fn store(run: &Run<'_>, batch: &[Chunk], known: &[Option<Embedding>]) -> Result<u64> {
@@ -542,7 +437,7 @@ async fn store(run: &Run<'_>, batch: &[Chunk], known: &[Option<Embedding>]) -> R
 }
 
 /// Returns the vectors of `texts`, from the cache where it knows them, and how many were made.
-async fn embed(run: &Run<'_>, texts: &[String]) -> Result<(Vec<Embedding>, u64)> {
+pub(super) async fn embed(run: &Run<'_>, texts: &[String]) -> Result<(Vec<Embedding>, u64)> {
     if texts.is_empty() {
         return Ok((Vec::new(), 0));
     }

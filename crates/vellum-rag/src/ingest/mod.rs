@@ -17,6 +17,7 @@
 mod claim;
 mod commit;
 mod copies;
+mod cut;
 mod document;
 mod planner;
 mod remembered;

@@ -5,7 +5,7 @@
 //! and citations of the new version point to the same characters.
 
 use super::Run;
-use super::document::About;
+use super::cut::About;
 use crate::copies;
 use crate::documents::{self, name_of};
 use std::collections::BTreeMap;
