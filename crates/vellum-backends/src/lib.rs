@@ -4,6 +4,7 @@
 //! - [`SqliteMetastore`] keeps collections, ledger and jobs in one file.
 //! - [`FolderStore`] lists and reads local folders; it never writes to them.
 //! - [`Mlflow`] keeps runs in a tracking server.
+//! - [`KeptFolder`] keeps the originals of imported collections.
 //! - [`BucketStore`] lists and reads buckets (S3, Google Cloud Storage, Azure Blob Storage), [`WebStore`] pages of web sites; [`Sources`] is all of them by the scheme of
 //!   a uri.
 //! - [`TeiReranker`] asks a text-embeddings-inference server for scores.
@@ -20,6 +21,7 @@ mod client;
 mod environment;
 mod folder;
 mod gcs;
+mod kept;
 mod mlflow;
 mod s3;
 mod size;
@@ -36,6 +38,7 @@ pub use client::Client;
 pub use environment::Environment;
 pub use folder::{FolderStore, local_path};
 pub use gcs::GcsSettings;
+pub use kept::KeptFolder;
 pub use mlflow::{Mlflow, MlflowRun, MlflowSettings};
 pub use s3::S3Settings;
 pub use sources::{Sources, absolute, is_remote};

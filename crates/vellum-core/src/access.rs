@@ -3,10 +3,14 @@
 //! A pass names one collection and what may be done with it, and can carry a filter that the vector
 //! store applies inside every search leg. Passes have private fields and are made only by the checks
 //! of this module, so code that holds one has been through a check.
+//!
+//! A [`Pass`] says nothing about index versions. Chunks and ledger rows belong to one, so the ports that hold them take a
+//! [`VersionPass`], which is made from the version that the caller has looked up: there is no version by default.
 
+use crate::collection::Collection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
-use crate::ids::CollectionName;
+use crate::ids::{CollectionName, Space};
 
 /// Who is calling.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +59,18 @@ impl Pass {
         Self { filter: Filter::both(self.filter.as_ref(), Some(filter)), ..self.clone() }
     }
 
+    /// Returns the same right to one version of the collection: the one through which `seen` is seen.
+    ///
+    /// # Errors
+    /// `Internal` when `seen` is another collection.
+    pub fn at(&self, seen: &Collection) -> Result<VersionPass> {
+        if seen.name == self.collection {
+            return Ok(VersionPass { pass: self.clone(), space: seen.space.clone() });
+        }
+        let message = format!("a pass for `{}` is used for `{}`", self.collection, seen.name);
+        Err(Error::new(ErrorKind::Internal, message))
+    }
+
     /// Returns the collection that the pass is for.
     pub fn collection(&self) -> &CollectionName {
         &self.collection
@@ -77,6 +93,44 @@ impl Pass {
             ErrorKind::Forbidden,
             format!("no right to change collection `{}`", self.collection),
         ))
+    }
+}
+
+/// The right to use one index version of one collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionPass {
+    pass: Pass,
+    space: Space,
+}
+
+impl VersionPass {
+    /// Returns the same right, limited to chunks that also pass `filter`.
+    #[must_use]
+    pub fn narrowed(&self, filter: &Filter) -> Self {
+        Self { pass: self.pass.narrowed(filter), space: self.space.clone() }
+    }
+
+    /// Returns where the version's chunks and ledger are.
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// Returns the collection that the pass is for.
+    pub fn collection(&self) -> &CollectionName {
+        self.pass.collection()
+    }
+
+    /// Returns the condition that every read under this pass must add.
+    pub fn filter(&self) -> Option<&Filter> {
+        self.pass.filter()
+    }
+
+    /// Fails unless the pass allows writing.
+    ///
+    /// # Errors
+    /// `Forbidden` for a read pass.
+    pub fn must_write(&self) -> Result<()> {
+        self.pass.must_write()
     }
 }
 

@@ -61,6 +61,36 @@ impl fmt::Display for CollectionName {
     }
 }
 
+/// Name of the place that holds the chunks and the ledger of one index version.
+///
+/// `COLLECTION@VERSION`, which no collection can be called; versions of earlier releases are kept under the name of
+/// their collection alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Space(String);
+
+impl Space {
+    /// Returns the place of a collection's version, which is 16 hexadecimal digits.
+    pub fn of(collection: &CollectionName, version: &str) -> Self {
+        Self(format!("{collection}@{version}"))
+    }
+
+    /// Returns the place that was stored as text.
+    pub fn from_stored(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Returns the name as text; it is fit for a file name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident, $noun:literal) => {
         $(#[$doc])*

@@ -11,13 +11,34 @@ pub struct JobSpec {
     pub version: u32,
     /// Target collection.
     pub collection: CollectionName,
-    /// Source uri: `file:///...`; a folder ends with `/`.
+    /// Source uri: `file:///...`; a folder ends with `/`. `index:VERSION` builds the index version of that id from what the
+    /// live one knows.
     pub source: String,
     /// Follow removals even when most documents are suddenly gone.
     pub prune: bool,
     /// Try documents again that were rejected as they are.
     #[serde(default)]
     pub rejected: bool,
+}
+
+/// Scheme of the source of jobs that build an index version.
+const BUILD: &str = "index:";
+
+impl JobSpec {
+    /// Returns the id of the index version that the job builds; `None` for a job that reads a source.
+    pub fn builds(&self) -> Option<&str> {
+        built_by(&self.source)
+    }
+}
+
+/// Returns the source of a job that builds the index version of this id.
+pub fn source_of_build(version: &str) -> String {
+    format!("{BUILD}{version}")
+}
+
+/// Returns the id of the index version that a job with this source builds.
+pub fn built_by(source: &str) -> Option<&str> {
+    source.strip_prefix(BUILD)
 }
 
 /// State of a job.

@@ -85,6 +85,8 @@ async fn main() -> Result<()> {
         objects,
         converter: Arc::new(SlowConverter),
         embedder: Arc::new(HashEmbedder::default()),
+        earlier_embedders: Vec::new(),
+        kept: Arc::<vellum_core::testing::MemoryKeptOriginals>::default(),
         vectors: Arc::new(MemoryVectorStore::default()),
         metastore: Arc::new(MemoryMetastore::default()),
         reranker: None,

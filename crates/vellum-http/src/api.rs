@@ -1,5 +1,6 @@
 //! Handlers of `/api/v1`: extract, get a pass, call `vellum-rag`, convert.
 
+pub(crate) mod archive;
 pub(crate) mod ask;
 pub(crate) mod collections;
 pub(crate) mod content;
@@ -9,3 +10,4 @@ pub(crate) mod feedback;
 pub(crate) mod jobs;
 pub(crate) mod pages;
 pub(crate) mod search;
+pub(crate) mod versions;

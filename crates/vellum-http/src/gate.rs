@@ -96,6 +96,10 @@ pub(crate) async fn gate(
 
 /// Answers with a problem when the head of the answer takes too long.
 pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>();
+    if path.is_some_and(|path| path.as_str() == crate::router::IMPORT) {
+        return next.run(request).await;
+    }
     tokio::time::timeout(TIME_LIMIT, next.run(request)).await.unwrap_or_else(|_| {
         let message = format!("the request took more than {} s", TIME_LIMIT.as_secs());
         Problem::from(Error::new(ErrorKind::Timeout, message)).into_response()

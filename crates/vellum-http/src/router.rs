@@ -3,7 +3,9 @@
 //! [`table`] is the single list of routes: the router, the tests of the guard and the check that OpenAPI
 //! names every API route are all made from it.
 
-use crate::api::{ask, collections, content, documents, events, feedback, jobs, pages, search};
+use crate::api::{
+    archive, ask, collections, content, documents, events, feedback, jobs, pages, search, versions,
+};
 use crate::console::{self, assets, login};
 use crate::problem::{HttpOnly, Problem};
 use crate::server::{Server, State, below};
@@ -20,6 +22,9 @@ use vellum_core::{Error, ErrorKind};
 
 type Route = (Method, &'static str, MethodRouter<Arc<Server>>);
 
+/// The one route that answers when its work is done, however long that takes.
+pub(crate) const IMPORT: &str = "/api/v1/import";
+
 fn table() -> Vec<Route> {
     let get_route = |path, handler| (Method::GET, path, handler);
     let post_route = |path, handler| (Method::POST, path, handler);
@@ -30,7 +35,15 @@ fn table() -> Vec<Route> {
         get_route("/api/v1/collections", get(collections::list)),
         get_route("/api/v1/collections/{name}", get(collections::show)),
         (Method::PATCH, "/api/v1/collections/{name}", patch(collections::change)),
+        post_route("/api/v1/collections", post(collections::create)),
         (Method::DELETE, "/api/v1/collections/{name}", delete(collections::remove)),
+        get_route("/api/v1/collections/{name}/export", get(archive::export)),
+        post_route(IMPORT, post(archive::import)),
+        get_route("/api/v1/collections/{name}/versions", get(versions::list)),
+        post_route("/api/v1/collections/{name}/versions", post(versions::build)),
+        (Method::DELETE, "/api/v1/collections/{name}/versions/{version}", delete(versions::remove)),
+        post_route("/api/v1/collections/{name}/promote", post(versions::promote)),
+        post_route("/api/v1/collections/{name}/rollback", post(versions::roll_back)),
         get_route("/api/v1/collections/{name}/documents", get(documents::list)),
         post_route("/api/v1/collections/{name}/jobs", post(jobs::start)),
         post_route("/api/v1/collections/{name}/events", post(events::accept)),

@@ -7,6 +7,7 @@
 //! Field names and meanings are a contract with clients; `openapi.json` pins them. Offsets are characters
 //! (Unicode scalar values) of the document's extracted text, pages are 1-based, times are milliseconds.
 
+mod archive;
 mod ask;
 mod collection;
 mod document;
@@ -15,7 +16,9 @@ mod feedback;
 mod filter;
 mod job;
 mod search;
+mod version;
 
+pub use archive::{ExportReport, ImportReport, ImportRequest};
 pub use ask::{AskRequest, AskResponse, Citation, Delta};
 pub use collection::{
     CollectionChange, CollectionInfo, CollectionList, CollectionShow, Fusion, Splitter, Tuning,
@@ -29,6 +32,10 @@ pub use feedback::{
 pub use filter::{Filter, FilterEnd, FilterExists, FilterField, FilterIn, FilterRange};
 pub use job::{Counts, IngestReport, Job, JobList, JobRequest, JobState, Progress, Refusal};
 pub use search::{Candidate, Hit, Mode, Scores, SearchRequest, SearchResponse, Stage, Trace};
+pub use version::{
+    BuildReport, BuildRequest, CollectionRequest, PromoteRequest, VersionInfo, VersionList,
+    VersionState,
+};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Instant;
-use vellum_core::access::{Pass, Verb};
+use vellum_core::access::{Verb, VersionPass};
 use vellum_core::ids::ChunkId;
 use vellum_core::ports::{Leg, LegVector, Point, Precision, StoreSpec, VectorStore};
 use vellum_core::testing::vector_store::{chunk, pass, point};
@@ -80,7 +80,11 @@ fn memory() -> Value {
     })
 }
 
-async fn latencies(store: &EdgeStore, reader: &Pass, vector: impl Fn(u64) -> LegVector) -> Value {
+async fn latencies(
+    store: &EdgeStore,
+    reader: &VersionPass,
+    vector: impl Fn(u64) -> LegVector,
+) -> Value {
     let mut all = Vec::new();
     for query in 0..N_QUERIES {
         let leg =
@@ -93,7 +97,7 @@ async fn latencies(store: &EdgeStore, reader: &Pass, vector: impl Fn(u64) -> Leg
     json!({"p50_ms": all[all.len() / 2], "p99_ms": all[all.len() * 99 / 100]})
 }
 
-async fn searches(store: &EdgeStore, reader: &Pass, n: u64) -> Value {
+async fn searches(store: &EdgeStore, reader: &VersionPass, n: u64) -> Value {
     let embed = |query| Embedding::normalised(dense(query + 7 * n)).unwrap();
     let dense = latencies(store, reader, |query| LegVector::Dense(embed(query))).await;
     let terms = |query| SparseVector::from_pairs(sparse(query + 9 * n, 6));
@@ -101,7 +105,7 @@ async fn searches(store: &EdgeStore, reader: &Pass, n: u64) -> Value {
     json!({"dense": dense, "sparse": sparse})
 }
 
-async fn recall(store: &EdgeStore, reader: &Pass, n: u64) -> f64 {
+async fn recall(store: &EdgeStore, reader: &VersionPass, n: u64) -> f64 {
     let all: Vec<(ChunkId, Embedding)> = (0..n)
         .map(|at| (numbered(at).chunk.id, Embedding::normalised(dense(at)).unwrap()))
         .collect();

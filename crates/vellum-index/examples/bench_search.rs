@@ -9,7 +9,7 @@
 use serde_json::json;
 use std::ops::Bound;
 use std::time::Instant;
-use vellum_core::access::{Pass, Verb};
+use vellum_core::access::{Verb, VersionPass};
 use vellum_core::filter::{Field, Filter, Finite, Interval, Measure};
 use vellum_core::metadata::{Metadata, instant};
 use vellum_core::ports::{Leg, LegVector, Point, Precision, ScoredId, StoreSpec, VectorStore};
@@ -73,7 +73,7 @@ fn leg(seed: u64, filter: Option<Filter>, precision: Precision) -> Leg {
 }
 
 /// Prints recall and times of searches with `filter`.
-async fn measure(store: &EdgeStore, owner: &Pass, name: &str, filter: Option<&Filter>) {
+async fn measure(store: &EdgeStore, owner: &VersionPass, name: &str, filter: Option<&Filter>) {
     let mut times = Vec::new();
     let (mut exact_times, mut hits, mut wanted) = (Vec::new(), 0, 0);
     let n_queries = if name.ends_with("not indexed") { N_SLOW } else { N_QUERIES };

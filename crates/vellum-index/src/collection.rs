@@ -1,4 +1,4 @@
-//! One open collection: what may run with what, and the engine's calls in order.
+//! One open version of a collection: what may run with what, and the engine's calls in order.
 //!
 //! Everything here blocks; `store.rs` calls it on blocking threads and holds the two async locks.
 //!
@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use vellum_core::chunk::Chunk;
 use vellum_core::filter::Filter;
-use vellum_core::ids::{ChunkId, CollectionName, DocumentId};
+use vellum_core::ids::{ChunkId, DocumentId, Space};
 use vellum_core::ports::{
     Leg, LegVector, Point, Precision, ScoredId, StoreSpec, StoredChunk, WithVectors,
 };
@@ -51,10 +51,10 @@ const FEW: usize = 10_000;
 /// which takes time linear in its size; a log that grows with it keeps ingestion linear as a whole.
 const LOG_BYTES_PER_CHUNK: u64 = 1024;
 
-/// An open collection.
+/// An open version of a collection.
 #[derive(Debug)]
 pub(crate) struct Collection {
-    name: CollectionName,
+    name: Space,
     dir: PathBuf,
     dim: usize,
     settings: EdgeSettings,
@@ -79,7 +79,7 @@ enum State {
 }
 
 impl Collection {
-    pub(crate) fn open(name: CollectionName, dir: PathBuf, settings: EdgeSettings) -> Result<Self> {
+    pub(crate) fn open(name: Space, dir: PathBuf, settings: EdgeSettings) -> Result<Self> {
         let shard = shard::load(&dir, &settings)?;
         let dim = shard::dim_of(&shard.config()).unwrap_or_default();
         Ok(Self {
@@ -477,7 +477,7 @@ enum Only {
     Chunks,
 }
 
-pub(crate) fn not_found(name: &CollectionName) -> Error {
+pub(crate) fn not_found(name: &Space) -> Error {
     Error::new(ErrorKind::NotFound, format!("nothing was indexed in `{name}` yet"))
         .with_hint("ingest documents into it, and look at the last job if that failed")
 }

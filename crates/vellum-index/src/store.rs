@@ -12,10 +12,10 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
-use vellum_core::access::Pass;
+use vellum_core::access::VersionPass;
 use vellum_core::chunk::Chunk;
 use vellum_core::filter::Filter;
-use vellum_core::ids::{ChunkId, CollectionName, DocumentId};
+use vellum_core::ids::{ChunkId, DocumentId, Space};
 use vellum_core::ports::{Leg, Point, ScoredId, StoreSpec, StoredChunk, VectorStore, WithVectors};
 use vellum_core::vector::SparseVector;
 use vellum_core::{Error, ErrorKind, Result};
@@ -31,7 +31,7 @@ const N_WRITERS: usize = 2;
 pub struct EdgeStore {
     root: PathBuf,
     settings: EdgeSettings,
-    collections: RwLock<HashMap<CollectionName, Arc<Collection>>>,
+    collections: RwLock<HashMap<Space, Arc<Collection>>>,
     /// Held while a collection is opened, created or removed.
     doors: Arc<Mutex<()>>,
     readers: Arc<Semaphore>,
@@ -71,15 +71,15 @@ impl EdgeStore {
         })
     }
 
-    fn dir(&self, name: &CollectionName) -> PathBuf {
+    fn dir(&self, name: &Space) -> PathBuf {
         self.root.join(name.as_str())
     }
 
-    fn opened(&self, name: &CollectionName) -> Option<Arc<Collection>> {
+    fn opened(&self, name: &Space) -> Option<Arc<Collection>> {
         self.collections.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    async fn collection(&self, name: &CollectionName) -> Result<Arc<Collection>> {
+    async fn collection(&self, name: &Space) -> Result<Arc<Collection>> {
         if let Some(collection) = self.opened(name) {
             return Ok(collection);
         }
@@ -91,7 +91,7 @@ impl EdgeStore {
     async fn open_behind(
         &self,
         doors: OwnedMutexGuard<()>,
-        name: &CollectionName,
+        name: &Space,
     ) -> Result<Arc<Collection>> {
         if let Some(collection) = self.opened(name) {
             return Ok(collection);
@@ -112,10 +112,10 @@ impl EdgeStore {
 
     async fn read<T: Send + 'static>(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         act: impl FnOnce(&Collection, Option<&Filter>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let collection = self.collection(pass.collection()).await?;
+        let collection = self.collection(pass.space()).await?;
         let filter = pass.filter().cloned();
         let permit = permit(&self.readers).await?;
         blocking(move || {
@@ -127,11 +127,11 @@ impl EdgeStore {
 
     async fn write(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         act: impl FnOnce(&Collection) -> Result<()> + Send + 'static,
     ) -> Result<()> {
         pass.must_write()?;
-        let collection = self.collection(pass.collection()).await?;
+        let collection = self.collection(pass.space()).await?;
         if collection.outruns_optimize() {
             drop(collection.maintenance.lock().await);
         }
@@ -152,9 +152,9 @@ impl EdgeStore {
 
 #[async_trait]
 impl VectorStore for EdgeStore {
-    async fn create(&self, pass: &Pass, spec: StoreSpec) -> Result<()> {
+    async fn create(&self, pass: &VersionPass, spec: StoreSpec) -> Result<()> {
         pass.must_write()?;
-        let name = pass.collection();
+        let name = pass.space();
         if let Some(collection) = self.opened(name) {
             return collection.must_have(spec);
         }
@@ -172,9 +172,9 @@ impl VectorStore for EdgeStore {
     }
 
     /// Waits for a running `optimize` of the collection. Works on a damaged collection.
-    async fn drop_collection(&self, pass: &Pass) -> Result<()> {
+    async fn drop_collection(&self, pass: &VersionPass) -> Result<()> {
         pass.must_write()?;
-        let name = pass.collection();
+        let name = pass.space();
         let mut held = Vec::new();
         let opened = self.opened(name);
         if let Some(collection) = &opened {
@@ -194,13 +194,13 @@ impl VectorStore for EdgeStore {
         .await
     }
 
-    async fn upsert(&self, pass: &Pass, points: Vec<Point>) -> Result<()> {
+    async fn upsert(&self, pass: &VersionPass, points: Vec<Point>) -> Result<()> {
         self.write(pass, move |collection| collection.upsert(points)).await
     }
 
     async fn update_sparse(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         vectors: Vec<(ChunkId, SparseVector)>,
     ) -> Result<()> {
         self.write(pass, move |collection| collection.update_sparse(&vectors)).await
@@ -208,7 +208,7 @@ impl VectorStore for EdgeStore {
 
     async fn delete_document(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         document: DocumentId,
         keep: &[ChunkId],
     ) -> Result<()> {
@@ -216,14 +216,14 @@ impl VectorStore for EdgeStore {
         self.write(pass, move |collection| collection.delete_document(document, &keep)).await
     }
 
-    async fn search(&self, pass: &Pass, leg: &Leg) -> Result<Vec<ScoredId>> {
+    async fn search(&self, pass: &VersionPass, leg: &Leg) -> Result<Vec<ScoredId>> {
         let leg = leg.clone();
         self.read(pass, move |collection, filter| collection.search(filter, &leg)).await
     }
 
     async fn fetch(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         ids: &[ChunkId],
         with_vectors: WithVectors,
     ) -> Result<Vec<StoredChunk>> {
@@ -234,7 +234,7 @@ impl VectorStore for EdgeStore {
 
     async fn scan(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         after: Option<ChunkId>,
         limit: usize,
         filter: Option<&Filter>,
@@ -246,14 +246,14 @@ impl VectorStore for EdgeStore {
         .await
     }
 
-    async fn count(&self, pass: &Pass) -> Result<u64> {
+    async fn count(&self, pass: &VersionPass) -> Result<u64> {
         self.read(pass, |collection, filter| collection.count(filter)).await
     }
 
     /// Waits for a running `optimize` of the collection.
-    async fn flush(&self, pass: &Pass) -> Result<()> {
+    async fn flush(&self, pass: &VersionPass) -> Result<()> {
         pass.must_write()?;
-        let collection = self.collection(pass.collection()).await?;
+        let collection = self.collection(pass.space()).await?;
         let maintenance = Arc::clone(&collection.maintenance).lock_owned().await;
         let writer = Arc::clone(&collection.writer).lock_owned().await;
         let permit = permit(&self.writers).await?;
@@ -266,9 +266,9 @@ impl VectorStore for EdgeStore {
 
     /// Searches and writes go on meanwhile; `flush` and `drop_collection` wait. One collection at a
     /// time is optimised. Durable on return.
-    async fn optimize(&self, pass: &Pass) -> Result<()> {
+    async fn optimize(&self, pass: &VersionPass) -> Result<()> {
         pass.must_write()?;
-        let collection = self.collection(pass.collection()).await?;
+        let collection = self.collection(pass.space()).await?;
         let permit = permit(&self.optimizers).await?;
         let maintenance = Arc::clone(&collection.maintenance).lock_owned().await;
         blocking(move || {

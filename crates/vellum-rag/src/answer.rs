@@ -9,7 +9,8 @@ use crate::extract::{self, Choice};
 use crate::parents;
 use crate::search::{self, Hit, Mode, SearchRequest, SearchResponse, Stopwatch, Timings};
 use tokio::sync::mpsc;
-use vellum_core::access::Pass;
+use vellum_core::access::{Pass, VersionPass};
+use vellum_core::collection::Collection;
 use vellum_core::document::{Format, PageBox};
 use vellum_core::filter::Filter;
 use vellum_core::ids::{ChunkId, DocumentId};
@@ -100,10 +101,12 @@ pub async fn ask(
     request: &AskRequest,
     events: Option<&mpsc::Sender<AskEvent>>,
 ) -> Result<Answer> {
+    // One version from the first look to the last, whatever is promoted meanwhile.
+    let (collection, live) = crate::collections::live(app, pass).await?;
     let SearchResponse { hits, query_vector: question, mut timings, notes, .. } =
-        retrieve(app, pass, request).await?;
+        retrieve(app, &live, &collection, request).await?;
     let mut watch = Stopwatch::start(app);
-    let choices = choose_sentences(app, pass, request, &hits, question.as_ref()).await?;
+    let choices = choose_sentences(app, &collection, request, &hits, question.as_ref()).await?;
     let citations = cite(&hits, &choices);
     verify(&hits, &choices, &citations)?;
     watch.lap("generate");
@@ -119,13 +122,18 @@ pub async fn ask(
 ///
 /// # Errors
 /// `Unavailable` when the embedder does not answer: sentences are chosen by their vectors.
-async fn retrieve(app: &App, pass: &Pass, request: &AskRequest) -> Result<SearchResponse> {
+async fn retrieve(
+    app: &App,
+    pass: &VersionPass,
+    collection: &Collection,
+    request: &AskRequest,
+) -> Result<SearchResponse> {
     let search = SearchRequest {
         filter: request.filter.clone(),
         diversify: true,
         ..SearchRequest::new(&request.question, request.top_k.max(1), Mode::Hybrid)
     };
-    let found = search::search(app, pass, &search, WithVectors::Yes).await?;
+    let found = search::search_in(app, pass, collection, &search, WithVectors::Yes).await?;
     if found.query_vector.is_none() {
         return Err(Error::new(ErrorKind::Unavailable, found.notes.join("; "))
             .with_hint("search goes on by words; answers need the embedder"));
@@ -136,20 +144,20 @@ async fn retrieve(app: &App, pass: &Pass, request: &AskRequest) -> Result<Search
 
 async fn choose_sentences(
     app: &App,
-    pass: &Pass,
+    collection: &Collection,
     request: &AskRequest,
     hits: &[Hit],
     question: Option<&Embedding>,
 ) -> Result<Vec<Choice>> {
     let Some(question) = question else { return Ok(Vec::new()) };
-    let collection = crate::collections::get(app, pass).await?;
-    let analyser = Analyser::new(search::analyser_language(&collection));
+    let embedder = app.embedder_of(collection)?;
+    let analyser = Analyser::new(search::analyser_language(collection));
     let candidates = extract::candidates(&request.question, hits, &analyser);
     let texts = extract::texts(hits, &candidates);
-    let embeddings = app.embedder.embed(&texts, TextKind::Query).await?;
+    let embeddings = embedder.embed(&texts, TextKind::Query).await?;
     let by_text = texts.iter().map(String::as_str).zip(&embeddings).collect();
     // Vectors of a language that the model does not know say nothing about an answer.
-    let knows = app.embedder.info().knows(search::known_language(&collection));
+    let knows = embedder.info().knows(search::known_language(collection));
     Ok(extract::choose(knows.then_some(question), hits, &candidates, &by_text))
 }
 

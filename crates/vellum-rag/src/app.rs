@@ -6,19 +6,25 @@ use crate::pictures::Pictures;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
-use vellum_core::collection::{IndexSettings, SplitterSettings, Tuning};
+use vellum_core::collection::{Collection, IndexSettings, SplitterSettings, Tuning};
 use vellum_core::ports::{
-    Clock, Converter, Embedder, EmbeddingCache, Metastore, ObjectStore, Reranker, VectorStore,
+    Clock, Converter, Embedder, EmbeddingCache, KeptOriginals, Metastore, ObjectStore, Reranker,
+    VectorStore,
 };
+use vellum_core::{Error, ErrorKind, Result};
 
 /// The ports and the settings. Cheap to share as `Arc<App>`; constructed only by `compose`.
 pub struct App {
     /// Where documents come from.
     pub objects: Arc<dyn ObjectStore>,
+    /// Originals that came with imported collections.
+    pub kept: Arc<dyn KeptOriginals>,
     /// Bytes to documents.
     pub converter: Arc<dyn Converter>,
-    /// Texts to vectors.
+    /// Texts to vectors, for new collections and versions.
     pub embedder: Arc<dyn Embedder>,
+    /// The embedders of versions that were made before `embedder` was configured.
+    pub earlier_embedders: Vec<Arc<dyn Embedder>>,
     /// Vectors of texts that were embedded before; `None` embeds everything anew.
     pub embeddings: Option<Arc<dyn EmbeddingCache>>,
     /// Question and passages to scores; `None` leaves the order to fusion.
@@ -44,8 +50,12 @@ pub struct App {
 pub struct Settings {
     /// How documents of new collections are cut.
     pub splitter: SplitterSettings,
+    /// Percentile of the `semantic` splitter, where a version asks for that one by name.
+    pub semantic_percentile: u8,
     /// Analyser language of new collections; `None` means detect from the documents.
     pub language: Option<String>,
+    /// Retired index versions of a collection that are kept for a way back.
+    pub keep_versions: usize,
     /// Ingestion bounds.
     pub ingest: IngestSettings,
     /// Retrieval.
@@ -103,7 +113,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             splitter: SplitterSettings::new(256, 0),
+            semantic_percentile: 75,
             language: None,
+            keep_versions: 2,
             ingest: IngestSettings {
                 concurrency: 4,
                 max_document_bytes: 2 << 30,
@@ -128,8 +140,10 @@ impl App {
     pub fn with_retrieval(&self, retrieval: RetrievalSettings) -> Self {
         Self {
             objects: self.objects.clone(),
+            kept: self.kept.clone(),
             converter: self.converter.clone(),
             embedder: self.embedder.clone(),
+            earlier_embedders: self.earlier_embedders.clone(),
             reranker: self.reranker.clone(),
             embeddings: self.embeddings.clone(),
             vectors: self.vectors.clone(),
@@ -140,6 +154,31 @@ impl App {
             jobs: Jobs::default(),
             pictures: Pictures::default(),
         }
+    }
+
+    /// Returns the embedder that made the vectors of the version through which `collection` is seen.
+    ///
+    /// # Errors
+    /// `Conflict` when it is not configured: vectors of two models cannot be compared.
+    pub fn embedder_of(&self, collection: &Collection) -> Result<&Arc<dyn Embedder>> {
+        let made_it =
+            |it: &&Arc<dyn Embedder>| it.info().digest == collection.settings.embedder_digest;
+        let mut all = std::iter::once(&self.embedder).chain(&self.earlier_embedders);
+        all.find(made_it).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "collection `{}` was made with embedder `{}`, and `{}` is configured",
+                    collection.name,
+                    collection.settings.embedder,
+                    self.embedder.info().name
+                ),
+            )
+            .with_hint(
+                "name the embedder it was made with in `embedder.earlier`, then `vellum collection build` makes a version \
+                 with the new one",
+            )
+        })
     }
 
     /// Returns the index settings that a collection created now would get.

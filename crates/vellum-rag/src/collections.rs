@@ -1,9 +1,13 @@
 //! Collections: made on first use, listed, shown, deleted.
 
 use crate::app::App;
-use vellum_core::access::Pass;
-use vellum_core::collection::{Collection, Tuning};
-use vellum_core::ids::ChunkId;
+use crate::ingest::blocking;
+use crate::versions;
+use std::fmt;
+use vellum_core::access::{Pass, VersionPass};
+use vellum_core::chunk::Chunk;
+use vellum_core::collection::{Collection, IndexSettings, Language, Tuning, version_id};
+use vellum_core::ids::{ChunkId, Space};
 use vellum_core::ports::StoreSpec;
 use vellum_core::{Error, ErrorKind, Result};
 
@@ -44,55 +48,88 @@ pub async fn get(app: &App, pass: &Pass) -> Result<Collection> {
     })
 }
 
-/// Returns the collection of the pass, made now with the present settings if there is none.
+/// Returns the collection of the pass, and the right to its live version.
 ///
 /// # Errors
-/// `Conflict` when it was made by another embedder than the present one: vectors of two models
-/// cannot be compared.
-pub async fn ensure(app: &App, pass: &Pass) -> Result<Collection> {
+/// `NotFound` when there is none.
+pub async fn live(app: &App, pass: &Pass) -> Result<(Collection, VersionPass)> {
+    let collection = get(app, pass).await?;
+    let live = pass.at(&collection)?;
+    Ok((collection, live))
+}
+
+/// Returns the collection of the pass, made now with the present settings if there is none, and the right to its live
+/// version. The caller is the only one that writes to it.
+///
+/// # Errors
+/// `Conflict` when the embedder that made it is not configured.
+pub async fn ensure(app: &App, pass: &Pass) -> Result<(Collection, VersionPass)> {
     pass.must_write()?;
-    let settings = app.index_settings();
     let collection = match app.metastore.collection(pass.collection()).await? {
         Some(found) => {
-            check_embedder(app, &found)?;
+            app.embedder_of(&found)?;
             found
         }
         None => {
-            let made = Collection {
-                name: pass.collection().clone(),
-                settings,
-                language: app.settings.language.clone(),
-                sparse: None,
-                tuning: Tuning::default(),
-                created_ms: app.clock.unix_ms(),
-            };
+            versions::clear_unpublished(app, pass).await?;
+            let made = seen_through(app, pass, app.index_settings(), app.settings.language.clone());
+            // What an interrupted removal of a version with the same settings left.
+            app.vectors.drop_collection(&pass.at(&made)?).await?;
             app.metastore.create_collection(&made).await?;
             made
         }
     };
-    app.vectors.create(pass, StoreSpec { dim: collection.settings.dim }).await?;
-    Ok(collection)
+    let live = pass.at(&collection)?;
+    app.vectors.create(&live, StoreSpec { dim: collection.settings.dim }).await?;
+    Ok((collection, live))
 }
 
-/// Fails when the present embedder did not make the collection's vectors.
-pub fn check_embedder(app: &App, collection: &Collection) -> Result<()> {
-    let info = app.embedder.info();
-    if info.digest == collection.settings.embedder_digest {
-        return Ok(());
+/// Makes an empty collection with the present settings.
+///
+/// # Errors
+/// `Conflict` when the name is taken.
+pub async fn create(app: &App, pass: &Pass) -> Result<Summary> {
+    pass.must_write()?;
+    let _writing = app.jobs.exclusive(pass.collection())?;
+    if app.metastore.collection(pass.collection()).await?.is_some() {
+        let message = format!("collection `{}` exists already", pass.collection());
+        return Err(Error::new(ErrorKind::Conflict, message));
     }
-    Err(Error::new(
-        ErrorKind::Conflict,
-        format!(
-            "collection `{}` was made with embedder `{}`, and `{}` is configured",
-            collection.name, collection.settings.embedder, info.name
-        ),
-    )
-    .with_hint("configure the embedder it was made with, or ingest into a new collection"))
+    let (collection, live) = ensure(app, pass).await?;
+    summary_in(app, &live, collection).await
+}
+
+/// Returns the pass's collection as a version with these settings would show it, made now.
+pub(crate) fn seen_through(
+    app: &App,
+    pass: &Pass,
+    settings: IndexSettings,
+    language: Language,
+) -> Collection {
+    let name = pass.collection().clone();
+    Collection {
+        space: Space::of(&name, &version_id(&settings, &language)),
+        name,
+        settings,
+        language,
+        sparse: None,
+        tuning: Tuning::default(),
+        created_ms: app.clock.unix_ms(),
+    }
 }
 
 /// Returns the summary of the pass's collection.
 pub async fn summary(app: &App, pass: &Pass) -> Result<Summary> {
-    let collection = get(app, pass).await?;
+    let (collection, live) = live(app, pass).await?;
+    summary_in(app, &live, collection).await
+}
+
+/// Returns the summary of the version of the pass, through which `collection` is seen.
+pub(crate) async fn summary_in(
+    app: &App,
+    pass: &VersionPass,
+    collection: Collection,
+) -> Result<Summary> {
     let (documents, _) = app.metastore.totals(pass).await?;
     let chunks = match app.vectors.count(pass).await {
         Err(error) if error.kind() == ErrorKind::NotFound => 0,
@@ -119,30 +156,50 @@ pub async fn tune(app: &App, pass: &Pass, change: &Change) -> Result<Collection>
     Ok(collection)
 }
 
-/// Returns a hash over all chunk ids and texts that does not depend on their order.
+/// Returns a hash over all chunk ids and texts of the live version that does not depend on their order.
 ///
-/// 32 hexadecimal digits: the sum, modulo 2^128, of the truncated BLAKE3 hashes of each chunk's id
-/// and text. Equal collections have equal digests. O(chunks).
+/// See [`ContentDigest`]. O(chunks).
+///
+/// # Errors
+/// `NotFound` when there is no such collection.
 pub async fn digest(app: &App, pass: &Pass) -> Result<String> {
-    let mut sum: u128 = 0;
+    let (_, live) = live(app, pass).await?;
+    let mut digest = ContentDigest::default();
     let mut after: Option<ChunkId> = None;
     loop {
-        let page = match app.vectors.scan(pass, after, SCAN_PAGE, None).await {
+        let page = match app.vectors.scan(&live, after, SCAN_PAGE, None).await {
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             page => page?,
         };
         let Some(last) = page.last() else { break };
         after = Some(last.id);
-        for chunk in &page {
-            let mut hasher = blake3::Hasher::new();
-            hasher.update(chunk.id.as_uuid().as_bytes());
-            hasher.update(chunk.text.as_bytes());
-            let mut low = [0; 16];
-            low.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-            sum = sum.wrapping_add(u128::from_le_bytes(low));
-        }
+        page.iter().for_each(|chunk| digest.add(chunk));
     }
-    Ok(format!("{sum:032x}"))
+    Ok(digest.to_string())
+}
+
+/// A hash over chunk ids and texts that does not depend on their order; equal contents have equal digests.
+///
+/// Written as 32 hexadecimal digits: the sum, modulo 2^128, of the truncated BLAKE3 hashes of each chunk's id and text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ContentDigest(u128);
+
+impl ContentDigest {
+    /// Takes another chunk.
+    pub fn add(&mut self, chunk: &Chunk) {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(chunk.id.as_uuid().as_bytes());
+        hasher.update(chunk.text.as_bytes());
+        let mut low = [0; 16];
+        low.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        self.0 = self.0.wrapping_add(u128::from_le_bytes(low));
+    }
+}
+
+impl fmt::Display for ContentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
 }
 
 /// Removes the collection with everything in it.
@@ -155,6 +212,10 @@ pub async fn delete(app: &App, pass: &Pass) -> Result<()> {
     pass.must_write()?;
     get(app, pass).await?;
     let _writing = app.jobs.exclusive(pass.collection())?;
-    app.vectors.drop_collection(pass).await?;
+    for version in app.metastore.versions(pass).await? {
+        app.vectors.drop_collection(&pass.at(&version.collection)?).await?;
+    }
+    let (kept, name) = (app.kept.clone(), pass.collection().clone());
+    blocking(move || kept.forget(&name)).await??;
     app.metastore.delete_collection(pass).await
 }

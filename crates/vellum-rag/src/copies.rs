@@ -3,7 +3,7 @@
 use crate::app::App;
 use std::collections::HashMap;
 use vellum_core::Result;
-use vellum_core::access::Pass;
+use vellum_core::access::VersionPass;
 use vellum_core::filter::{Field, Filter};
 use vellum_core::ids::DocumentId;
 use vellum_core::ledger::LedgerRow;
@@ -14,7 +14,7 @@ const MAX_NAMED: usize = 20;
 /// Returns the uris under which the contents of `documents` stand too, ascending, at most 20 for each.
 pub(crate) async fn other_places(
     app: &App,
-    pass: &Pass,
+    pass: &VersionPass,
     mut documents: Vec<DocumentId>,
 ) -> Result<HashMap<DocumentId, Vec<String>>> {
     documents.sort_unstable();
@@ -33,7 +33,7 @@ pub(crate) async fn other_places(
 }
 
 /// Returns the document that holds the chunks of `row`: itself, or the one that it is a copy of.
-pub(crate) async fn holder(app: &App, pass: &Pass, row: &LedgerRow) -> Result<DocumentId> {
+pub(crate) async fn holder(app: &App, pass: &VersionPass, row: &LedgerRow) -> Result<DocumentId> {
     match &row.content {
         Some(content) if row.is_copy => {
             let least = app.metastore.same_content(pass, content, None, 1).await?.pop();
@@ -44,7 +44,11 @@ pub(crate) async fn holder(app: &App, pass: &Pass, row: &LedgerRow) -> Result<Do
 }
 
 /// Returns the filter with every copy that it names replaced by the document that holds its chunks.
-pub(crate) async fn through_copies(app: &App, pass: &Pass, filter: Filter) -> Result<Filter> {
+pub(crate) async fn through_copies(
+    app: &App,
+    pass: &VersionPass,
+    filter: Filter,
+) -> Result<Filter> {
     Ok(match filter {
         Filter::All(parts) => Filter::All(each(app, pass, parts).await?),
         Filter::Any(parts) => Filter::Any(each(app, pass, parts).await?),
@@ -69,7 +73,7 @@ pub(crate) async fn through_copies(app: &App, pass: &Pass, filter: Filter) -> Re
     })
 }
 
-async fn each(app: &App, pass: &Pass, parts: Vec<Filter>) -> Result<Vec<Filter>> {
+async fn each(app: &App, pass: &VersionPass, parts: Vec<Filter>) -> Result<Vec<Filter>> {
     let mut resolved = Vec::with_capacity(parts.len());
     for part in parts {
         resolved.push(Box::pin(through_copies(app, pass, part)).await?);

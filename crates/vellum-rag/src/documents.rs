@@ -11,8 +11,9 @@
 use crate::app::App;
 use crate::collections::{self, Summary};
 use crate::copies;
+use crate::ingest::blocking;
 use std::ops::Range;
-use vellum_core::access::{Pass, Principal, Verb};
+use vellum_core::access::{Pass, Principal, Verb, VersionPass};
 use vellum_core::chunk::Chunk;
 use vellum_core::document::{PageBox, PageSize, Span};
 use vellum_core::filter::{Field, Filter};
@@ -88,32 +89,69 @@ pub async fn list(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<LedgerRow>> {
-    collections::get(app, pass).await?;
-    app.metastore.rows(pass, Scope::Prefix(""), after, limit).await
+    let (_, live) = collections::live(app, pass).await?;
+    app.metastore.rows(&live, Scope::Prefix(""), after, limit).await
 }
 
-/// Returns a document's row with the right to read its collection.
+/// Returns the row of the document at `uri` in the version of the pass; `None` when that does not know it.
+pub(crate) async fn row(app: &App, pass: &VersionPass, uri: &str) -> Result<Option<LedgerRow>> {
+    let first = app.metastore.rows(pass, Scope::Prefix(uri), None, 1).await?.pop();
+    Ok(first.filter(|row| row.uri == uri))
+}
+
+/// Returns a document's row in the live version of its collection, with the right to read that version.
 ///
 /// # Errors
 /// `Unauthenticated` for a caller that has proven nothing; `NotFound` when there is no such document.
-pub async fn find(app: &App, principal: &Principal, id: DocumentId) -> Result<(Pass, LedgerRow)> {
+pub async fn find(
+    app: &App,
+    principal: &Principal,
+    id: DocumentId,
+) -> Result<(VersionPass, LedgerRow)> {
     let Some((collection, row)) = app.metastore.find_document(id).await? else {
         return Err(Error::new(ErrorKind::NotFound, format!("document `{id}` does not exist"))
             .with_hint("it may have been removed from its source; search again"));
     };
-    Ok((Pass::grant(principal, &collection, Verb::Read)?, row))
+    Ok((Pass::grant(principal, &collection.name, Verb::Read)?.at(&collection)?, row))
 }
 
-/// Returns the original of a document, as it was when it was ingested.
+/// Returns the original of a document, as it was when it was ingested: from its source, or what is kept of it.
 ///
 /// # Errors
 /// `NotFound` when it is gone from its source; `Conflict` when it changed since it was ingested, because
 /// citations would point to other text; else what [`vellum_core::ports::ObjectStore::get`] fails with.
-pub async fn original(app: &App, pass: &Pass, row: &LedgerRow) -> Result<(ObjectMeta, Content)> {
+pub async fn original(
+    app: &App,
+    pass: &VersionPass,
+    row: &LedgerRow,
+) -> Result<(ObjectMeta, Content)> {
     if DocumentId::derive(pass.collection(), &row.uri) != row.document {
         let message = format!("the pass is not for the collection of `{}`", row.uri);
         return Err(Error::new(ErrorKind::Internal, message));
     }
+    match from_source(app, row).await {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => {
+            let Some(hash) = row.content.clone() else { return Err(error) };
+            let (kept, name) = (app.kept.clone(), pass.collection().clone());
+            let found = blocking(move || kept.get(&name, &hash)).await??;
+            let meta = |content: &Content| ObjectMeta {
+                uri: row.uri.clone(),
+                name: name_of(&row.uri),
+                size: content.len(),
+                etag: row.etag.clone(),
+            };
+            found.map(|content| (meta(&content), content)).ok_or(error)
+        }
+        read => read,
+    }
+}
+
+/// Returns the file name in a uri, as it stands there.
+pub(crate) fn name_of(uri: &str) -> String {
+    uri.trim_end_matches('/').rsplit('/').next().unwrap_or(uri).to_owned()
+}
+
+async fn from_source(app: &App, row: &LedgerRow) -> Result<(ObjectMeta, Content)> {
     let limit = app.settings.ingest.max_document_bytes;
     let (meta, content) = app.objects.get(&row.uri, limit).await.map_err(|error| {
         if error.kind() == ErrorKind::NotFound {
@@ -139,7 +177,7 @@ pub async fn original(app: &App, pass: &Pass, row: &LedgerRow) -> Result<(Object
 /// part holds no text.
 pub async fn part(
     app: &App,
-    pass: &Pass,
+    pass: &VersionPass,
     row: &LedgerRow,
     place: Place,
     cited: &Range<usize>,
@@ -166,7 +204,12 @@ pub async fn part(
     Ok(Part { number, of, runs, size, boxes })
 }
 
-async fn chunk_part(app: &App, pass: &Pass, outline: &[Entry], place: Place) -> Result<Part> {
+async fn chunk_part(
+    app: &App,
+    pass: &VersionPass,
+    outline: &[Entry],
+    place: Place,
+) -> Result<Part> {
     let of = outline.len().div_ceil(PART_CHUNKS).max(1);
     let number = match place {
         Place::Number(number) => number,
@@ -196,7 +239,7 @@ pub struct Text {
 }
 
 /// Returns the whole text of a document; characters have the places that citations name. O(text).
-pub async fn text(app: &App, pass: &Pass, row: &LedgerRow) -> Result<Text> {
+pub async fn text(app: &App, pass: &VersionPass, row: &LedgerRow) -> Result<Text> {
     let outline = outline(app, pass, copies::holder(app, pass, row).await?).await?;
     let (mut text, mut chars) = (String::new(), 0);
     let mut starts: Vec<(u32, usize)> = Vec::new();
@@ -233,7 +276,7 @@ fn append(chunk: &Chunk, text: &mut String, chars: &mut usize, starts: &mut Vec<
 /// does not tell. At most the characters of [`MAX_PAGE_CHUNKS`] chunks are covered.
 pub async fn boxes(
     app: &App,
-    pass: &Pass,
+    pass: &VersionPass,
     row: &LedgerRow,
     chars: Range<usize>,
 ) -> Result<Vec<PageBox>> {
@@ -280,7 +323,7 @@ struct Entry {
 }
 
 /// Returns the places of a document's chunks, ascending.
-async fn outline(app: &App, pass: &Pass, document: DocumentId) -> Result<Vec<Entry>> {
+async fn outline(app: &App, pass: &VersionPass, document: DocumentId) -> Result<Vec<Entry>> {
     let filter = Filter::In(Field::Document, vec![document.to_string()]);
     let mut entries = Vec::new();
     let mut after = None;
@@ -308,7 +351,12 @@ fn holder(outline: &[Entry], at: usize) -> usize {
     outline.partition_point(|entry| entry.char_start <= at).saturating_sub(1)
 }
 
-async fn page_of(app: &App, pass: &Pass, outline: &[Entry], at: usize) -> Result<Option<usize>> {
+async fn page_of(
+    app: &App,
+    pass: &VersionPass,
+    outline: &[Entry],
+    at: usize,
+) -> Result<Option<usize>> {
     let Some(entry) = outline.get(holder(outline, at)) else { return Ok(None) };
     let chunks = chunks(app, pass, &[entry.id]).await?;
     Ok(chunks.first().and_then(|chunk| {
@@ -318,7 +366,7 @@ async fn page_of(app: &App, pass: &Pass, outline: &[Entry], at: usize) -> Result
     }))
 }
 
-async fn chunks(app: &App, pass: &Pass, ids: &[ChunkId]) -> Result<Vec<Chunk>> {
+async fn chunks(app: &App, pass: &VersionPass, ids: &[ChunkId]) -> Result<Vec<Chunk>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }

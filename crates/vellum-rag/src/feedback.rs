@@ -48,7 +48,7 @@ pub async fn give(app: &App, pass: &Pass, opinion: Opinion) -> Result<FeedbackId
     crate::collections::get(app, pass).await?;
     for passage in &cited {
         let found = app.metastore.find_document(passage.document).await?;
-        if found.is_none_or(|(collection, _)| collection != *pass.collection()) {
+        if found.is_none_or(|(collection, _)| collection.name != *pass.collection()) {
             let message = format!(
                 "document `{}` is not in collection `{}`",
                 passage.document,

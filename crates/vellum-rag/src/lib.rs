@@ -2,7 +2,7 @@
 //!
 //! - [`ingest`](jobs::start): source -> plan -> convert -> split -> embed -> upsert -> commit.
 //! - [`search`](search::search) and [`ask`](answer::ask): question -> legs -> fuse -> diversify -> cite.
-//! - [`collections`]: made on first use, shown, deleted. [`documents`] and [`pictures`]: read back.
+//! - [`collections`]: made on first use, shown, deleted; [`versions`]: built beside the live one, compared, promoted; [`archive`]: a collection in one file. [`documents`] and [`pictures`]: read back.
 //! - Pure parts: [`units`], [`split`], [`bm25`], [`fuse`], [`mmr`], [`plan`], [`extract`], [`filter`].
 //!
 //! Invariants: no adapter and no clock here; every read and write takes a `Pass`; every queue is
@@ -10,6 +10,7 @@
 
 pub mod answer;
 pub mod app;
+pub mod archive;
 pub mod bm25;
 pub mod collections;
 mod copies;
@@ -31,3 +32,4 @@ pub mod search;
 pub mod split;
 pub mod tune;
 pub mod units;
+pub mod versions;

@@ -5,10 +5,11 @@
 //! of one of them.
 
 use crate::app::App;
+use crate::documents;
 use crate::search::Hit;
 use std::collections::{HashMap, HashSet};
 use vellum_core::Result;
-use vellum_core::access::Pass;
+use vellum_core::access::VersionPass;
 use vellum_core::chunk::Chunk;
 use vellum_core::ids::{ChunkId, DocumentId};
 use vellum_core::ledger::LedgerRow;
@@ -21,11 +22,11 @@ use vellum_core::ports::WithVectors;
 ///
 /// # Errors
 /// What the stores fail with.
-pub(crate) async fn expand(app: &App, pass: &Pass, hits: Vec<Hit>) -> Result<Vec<Hit>> {
+pub(crate) async fn expand(app: &App, pass: &VersionPass, hits: Vec<Hit>) -> Result<Vec<Hit>> {
     if hits.iter().all(|hit| hit.chunk.parent.is_none()) {
         return Ok(hits);
     }
-    let rows = rows(app, &hits).await?;
+    let rows = rows(app, pass, &hits).await?;
     let families: Vec<Vec<ChunkId>> = hits.iter().map(|hit| family(pass, hit, &rows)).collect();
     let found: HashSet<ChunkId> = hits.iter().map(|hit| hit.chunk.id).collect();
     let mut wanted: Vec<ChunkId> =
@@ -51,12 +52,16 @@ pub(crate) async fn expand(app: &App, pass: &Pass, hits: Vec<Hit>) -> Result<Vec
 }
 
 /// Returns the ledger's rows of the documents of hits that have a parent.
-async fn rows(app: &App, hits: &[Hit]) -> Result<HashMap<DocumentId, LedgerRow>> {
+async fn rows(
+    app: &App,
+    pass: &VersionPass,
+    hits: &[Hit],
+) -> Result<HashMap<DocumentId, LedgerRow>> {
     let mut rows = HashMap::new();
     for hit in hits.iter().filter(|hit| hit.chunk.parent.is_some()) {
         let document = hit.chunk.document;
         if !rows.contains_key(&document)
-            && let Some((_, row)) = app.metastore.find_document(document).await?
+            && let Some(row) = documents::row(app, pass, &hit.chunk.uri).await?
         {
             rows.insert(document, row);
         }
@@ -65,7 +70,7 @@ async fn rows(app: &App, hits: &[Hit]) -> Result<HashMap<DocumentId, LedgerRow>>
 }
 
 /// Returns the ids of the chunks of a hit's parent, ascending by ordinal; its own alone where they cannot be told.
-fn family(pass: &Pass, hit: &Hit, rows: &HashMap<DocumentId, LedgerRow>) -> Vec<ChunkId> {
+fn family(pass: &VersionPass, hit: &Hit, rows: &HashMap<DocumentId, LedgerRow>) -> Vec<ChunkId> {
     let chunk = &hit.chunk;
     let told = chunk.parent.and_then(|parent| {
         let row = rows.get(&chunk.document)?;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::ops::RangeInclusive;
-use vellum_core::access::Pass;
+use vellum_core::access::VersionPass;
 use vellum_core::document::Format;
 use vellum_core::ids::ContentHash;
 use vellum_core::ledger::LedgerRow;
@@ -55,7 +55,13 @@ pub const fn has_pictures(format: Format) -> bool {
 /// # Errors
 /// `Invalid` for a width outside [`WIDTHS`]; `NotFound` when there is no such page, or the format has no
 /// pictures; else as [`documents::original`] and [`vellum_core::ports::Converter::page_image`].
-pub async fn page(app: &App, pass: &Pass, row: &LedgerRow, page: u32, width: u32) -> Result<Bytes> {
+pub async fn page(
+    app: &App,
+    pass: &VersionPass,
+    row: &LedgerRow,
+    page: u32,
+    width: u32,
+) -> Result<Bytes> {
     if !WIDTHS.contains(&width) {
         let message = format!("width {width} is not in {} to {}", WIDTHS.start(), WIDTHS.end());
         return Err(Error::new(ErrorKind::Invalid, message));

@@ -23,7 +23,7 @@ use legs::Legs;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use trace::Recorder;
-use vellum_core::access::Pass;
+use vellum_core::access::{Pass, VersionPass};
 use vellum_core::chunk::Chunk;
 use vellum_core::collection::{Collection, Fusion, Tuning};
 use vellum_core::filter::Filter;
@@ -170,11 +170,26 @@ pub async fn search(
     request: &SearchRequest,
     with_vectors: WithVectors,
 ) -> Result<SearchResponse> {
+    check_request(request)?;
+    let (collection, live) = crate::collections::live(app, pass).await?;
+    search_in(app, &live, &collection, request, with_vectors).await
+}
+
+/// As [`search`], in the version of the pass, through which `collection` is seen.
+///
+/// # Errors
+/// As [`search`]; `Conflict` when the embedder that made the version's vectors is not configured.
+pub async fn search_in(
+    app: &App,
+    pass: &VersionPass,
+    collection: &Collection,
+    request: &SearchRequest,
+    with_vectors: WithVectors,
+) -> Result<SearchResponse> {
     let mut recorder = Recorder::start(app, request.explain);
     let query = check_request(request)?;
-    let collection = crate::collections::get(app, pass).await?;
     let settings = app.settings.retrieval.with(&request.tuning.over(&collection.tuning));
-    let vectors = legs::query_vectors(app, &collection, query, request.mode, &mut recorder).await?;
+    let vectors = legs::query_vectors(app, collection, query, request.mode, &mut recorder).await?;
     recorder.timed("embed");
     let filter = match &request.filter {
         Some(filter) => Some(copies::through_copies(app, pass, filter.clone()).await?),
@@ -190,7 +205,7 @@ pub async fn search(
         Mode::Dense | Mode::Sparse => pool.unwrap_or(settings.leg_limit.max(request.top_k)),
     };
     let found = legs::search_legs(app, pass, request, limit, &vectors, &mut recorder).await?;
-    let ranked = fuse(app, request, &collection, &settings, &found, pool, &mut recorder);
+    let ranked = fuse(app, request, collection, &settings, &found, pool, &mut recorder);
     let mut hits = stages::fetch(app, pass, &ranked, request, with_vectors, &mut recorder).await?;
     if settings.rerank_depth > 0 {
         hits = stages::rerank(app, query, hits, &mut recorder).await;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use vellum_backends::{
-    AzureSettings, BucketStore, Environment, FolderStore, GcsSettings, S3Settings, Sources,
-    SqliteEmbeddingCache, SqliteMetastore, TeiReranker, WebStore,
+    AzureSettings, BucketStore, Environment, FolderStore, GcsSettings, KeptFolder, S3Settings,
+    Sources, SqliteEmbeddingCache, SqliteMetastore, TeiReranker, WebStore,
 };
 use vellum_core::collection::{SplitMethod, SplitterSettings};
 use vellum_core::ports::{
@@ -44,6 +44,7 @@ pub async fn compose(config: &Config, local: &Local, dir: &DataDir) -> Result<Ar
     let parts = Parts {
         objects: Arc::new(sources(config, dir.path().join("spool"))?),
         embedder: (local.embedder)(config).await?,
+        earlier_embedders: earlier_embedders(config, local).await?,
         converter: (local.converter)(config)?,
         embeddings: embeddings(config, dir.path()).await?,
         reranker: reranker(config, local)?,
@@ -95,6 +96,17 @@ pub fn reranker(config: &Config, local: &Local) -> Result<Option<Arc<dyn Reranke
     (local.reranker)(Path::new(model)).map(Some)
 }
 
+/// Returns the embedders of versions that were made before the present one was configured.
+async fn earlier_embedders(config: &Config, local: &Local) -> Result<Vec<Arc<dyn Embedder>>> {
+    let mut embedders = Vec::new();
+    for model in &config.embedder.earlier {
+        let mut config = config.clone();
+        config.embedder.model.clone_from(model);
+        embedders.push((local.embedder)(&config).await?);
+    }
+    Ok(embedders)
+}
+
 /// Returns the cache of embeddings in a data directory, unless it is switched off.
 async fn embeddings(config: &Config, dir: &Path) -> Result<Option<Arc<dyn EmbeddingCache>>> {
     let max_bytes = config.ingest.embedding_cache;
@@ -117,6 +129,8 @@ pub struct Parts {
     pub objects: Arc<dyn ObjectStore>,
     /// Model.
     pub embedder: Arc<dyn Embedder>,
+    /// Models of versions that were made before.
+    pub earlier_embedders: Vec<Arc<dyn Embedder>>,
     /// Parsers.
     pub converter: Arc<dyn Converter>,
     /// Embeddings made before.
@@ -139,12 +153,14 @@ pub async fn assemble(
     let metastore = SqliteMetastore::open(&path.join("vellum.db")).await?;
     Ok(Arc::new(App {
         objects: parts.objects,
+        kept: Arc::new(KeptFolder::new(path.join("originals"))),
         converter: parts.converter,
         embeddings: parts.embeddings,
         reranker: parts.reranker,
         // One process at a time owns a data directory, so all that use it are lives of one worker.
         worker: "local".to_owned(),
         embedder: parts.embedder,
+        earlier_embedders: parts.earlier_embedders,
         vectors: (local.vectors)(config, &path.join("index"))?,
         metastore: Arc::new(metastore),
         clock: Arc::new(SystemClock(Instant::now())),
@@ -163,6 +179,8 @@ pub fn settings(config: &Config) -> Settings {
     };
     Settings {
         splitter: splitter(&config.collection),
+        semantic_percentile: percentile(&config.collection),
+        keep_versions: config.collection.keep_versions,
         language: (language != "auto").then(|| language.to_owned()),
         ingest: IngestSettings {
             concurrency,
@@ -182,10 +200,13 @@ pub fn settings(config: &Config) -> Settings {
     }
 }
 
+/// Its range was checked when the settings were read.
+fn percentile(collection: &config::Collection) -> u8 {
+    u8::try_from(collection.semantic_percentile).unwrap_or(u8::MAX)
+}
+
 fn splitter(collection: &config::Collection) -> SplitterSettings {
-    // Checked when the settings were read.
-    let percentile = u8::try_from(collection.semantic_percentile).unwrap_or(u8::MAX);
-    let method = SplitMethod::from_name(&collection.splitter, percentile);
+    let method = SplitMethod::from_name(&collection.splitter, percentile(collection));
     SplitterSettings {
         method: method.expect("the name was checked when the settings were read"),
         max_tokens: collection.max_tokens,

@@ -74,6 +74,7 @@ pub struct Server {
 #[expect(missing_docs, reason = "the reference file documents every setting")]
 pub struct Embedder {
     pub model: String,
+    pub earlier: Vec<String>,
     pub sha256: String,
     pub hub: String,
     pub threads: usize,
@@ -91,6 +92,7 @@ pub struct Collection {
     pub semantic_percentile: usize,
     pub context: bool,
     pub parent_tokens: usize,
+    pub keep_versions: usize,
 }
 
 /// `[ingest]`; see the reference file.

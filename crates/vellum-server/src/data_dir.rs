@@ -5,7 +5,8 @@
 //! lock           held by the owner; the system releases it when the owner ends, however it ends
 //! server.json    address and token of the owner while it serves, readable by its user only
 //! vellum.db      collections, ledger, jobs
-//! index/         vectors, a folder for each collection
+//! index/         vectors, a folder for each index version
+//! originals/     documents that came with imported collections
 //! tune/          studies, each with a lock of its own
 //! evals/         experiments, and indexes of datasets; not the owner's alone, each has a rule of its own
 //! ```

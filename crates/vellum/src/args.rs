@@ -48,10 +48,10 @@ pub(crate) enum Command {
     /// Show the text that is extracted from a file
     Convert(Convert),
     /// Measure retrieval and answers on a dataset in BEIR layout, and compare what was measured
-    Eval(Eval),
+    Eval(Box<Eval>),
     /// Search the settings that find best on a dataset
     Tune(Tune),
-    /// List, show or delete collections
+    /// Collections and their index versions
     #[command(subcommand)]
     Collection(Collection),
     /// List, show, cancel or repeat ingest jobs
@@ -74,7 +74,7 @@ pub(crate) struct CollectionArg {
     pub(crate) collection: CollectionName,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct JsonArg {
     /// Print one JSON document
     #[arg(long)]
@@ -126,7 +126,7 @@ pub(crate) struct Ingest {
 /// How documents are cut.
 #[derive(Debug, Args)]
 pub(crate) struct Split {
-    /// sentence, fixed, recursive, markdown, page or semantic, for a new collection
+    /// sentence, fixed, recursive, markdown, page or semantic
     #[arg(long, value_name = "NAME")]
     pub(crate) splitter: Option<String>,
     /// Largest chunk in tokens of the embedder
@@ -482,10 +482,55 @@ pub(crate) enum Collection {
         #[command(flatten)]
         json: JsonArg,
     },
-    /// Delete a collection with everything in it; sources are never touched
+    /// Make an empty collection with the present settings
+    Create {
+        /// Collection
+        name: CollectionName,
+        #[command(flatten)]
+        split: Split,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Write a collection to one file: documents, chunks, vectors, settings
+    Export(Export),
+    /// Make a collection of an exported file
+    Import(Import),
+    /// The index versions of a collection
+    Versions {
+        /// Collection
+        #[arg(default_value = "default")]
+        name: CollectionName,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Build an index version with the present settings beside the live one, from the documents that it knows
+    Build(Build),
+    /// Make a complete version the live one
+    Promote {
+        /// Collection
+        name: CollectionName,
+        /// Version, or its first digits
+        version: String,
+        /// Go on without documents that the version could not read
+        #[arg(long)]
+        accept_missing: bool,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Make the version live again that was so before
+    Rollback {
+        /// Collection
+        name: CollectionName,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Delete a collection, or one of its versions, with everything in it; sources are never touched
     Delete {
         /// Collection
         name: CollectionName,
+        /// Delete this version only
+        #[arg(long, value_name = "ID")]
+        version: Option<String>,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
@@ -536,6 +581,46 @@ pub(crate) enum Job {
         #[command(flatten)]
         json: JsonArg,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// Collection
+    pub(crate) name: CollectionName,
+    /// The file [default: NAME.vellum]
+    pub(crate) file: Option<PathBuf>,
+    /// Leave the documents themselves out; their texts are in the chunks
+    #[arg(long)]
+    pub(crate) without_originals: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The file
+    pub(crate) file: PathBuf,
+    /// Name of the collection [default: the one that it was exported from]
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) name: Option<CollectionName>,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// Collection
+    pub(crate) name: CollectionName,
+    /// Build this version again, or let it catch up with the live one
+    #[arg(long, value_name = "ID", conflicts_with_all = ["splitter", "max_tokens", "overlap_tokens", "language"])]
+    pub(crate) version: Option<String>,
+    #[command(flatten)]
+    pub(crate) split: Split,
+    /// Language of lexical search: ISO 639-1 code or `auto` [default: the present setting]
+    #[arg(long, value_name = "CODE")]
+    pub(crate) language: Option<String>,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
 }
 
 /// How a table is printed.

@@ -81,7 +81,7 @@ async fn dispatch(command: Command, settings: &Resolved) -> Result<Outcome> {
         Command::Search(args) => commands::search::search(config, args).await,
         Command::Ask(args) => commands::ask::ask(config, args).await,
         Command::Convert(args) => commands::convert::convert(config, args).await,
-        Command::Eval(args) => commands::eval::eval(config, args).await,
+        Command::Eval(args) => commands::eval::eval(config, *args).await,
         Command::Tune(args) => commands::tune::tune(settings, args).await,
         Command::Collection(args) => commands::collection::collection(config, args).await,
         Command::Job(args) => commands::job::job(config, args).await,
@@ -116,6 +116,9 @@ fn resolve(cli: &Cli) -> Result<Resolved> {
             args.split.flags().into_iter().for_each(|(path, name, value)| flag(path, name, value));
         }
         Command::Tune(args) => flag("collection.language", "language", &args.language),
+        Command::Collection(args::Collection::Create { split, .. }) => {
+            split.flags().into_iter().for_each(|(path, name, value)| flag(path, name, value));
+        }
         Command::Search(_)
         | Command::Ask(_)
         | Command::Convert(_)

@@ -18,6 +18,12 @@ pub(crate) fn steps_bar(length: u64, what: impl Into<Cow<'static, str>>) -> Prog
     bar
 }
 
+/// Shows how far an export or an import is.
+pub(crate) fn show_steps(bar: &ProgressBar, at: vellum_rag::archive::Progress) {
+    bar.set_length(at.of);
+    bar.set_position(at.done);
+}
+
 /// Returns a bar for an ingest job.
 pub(crate) fn job_bar() -> ProgressBar {
     let bar = styled("{spinner} {pos}/{len} documents {wide_bar} {msg}");

@@ -73,6 +73,25 @@ impl Remote {
         self.send(self.request(Method::DELETE, path)).await.map(|_| ())
     }
 
+    /// Writes what the server answers to a file, as it comes.
+    pub(crate) async fn download(&self, path: &str, out: &mut std::fs::File) -> Result<()> {
+        let broken = |error: reqwest::Error| {
+            Error::new(ErrorKind::Unavailable, format!("the answer of {} broke off", self.base))
+                .with_source(error.without_url())
+                .with_hint("run the same command again")
+        };
+        let mut response = self.request(Method::GET, path).send().await.map_err(broken)?;
+        if !response.status().is_success() {
+            let status = response.status();
+            return Err(problem(status, &response.bytes().await.map_err(broken)?));
+        }
+        while let Some(bytes) = response.chunk().await.map_err(broken)? {
+            std::io::Write::write_all(out, &bytes)
+                .map_err(|error| Error::io("write the export", error))?;
+        }
+        Ok(())
+    }
+
     /// Runs an ingest job until it stops; an interrupt cancels it.
     pub(crate) async fn ingest(
         &self,

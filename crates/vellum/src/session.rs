@@ -16,7 +16,7 @@ use vellum_core::ports::WithVectors;
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_http::wire;
 use vellum_rag::app::App;
-use vellum_rag::{answer, collections, documents, feedback, jobs, search};
+use vellum_rag::{answer, archive, collections, documents, feedback, jobs, search, versions};
 use vellum_server::compose::{compose, local_user};
 use vellum_server::config::Config;
 use vellum_server::data_dir::{self, DataDir, Opened};
@@ -178,6 +178,17 @@ impl Session {
         }
     }
 
+    pub(crate) async fn create(&self, name: &CollectionName) -> Result<wire::CollectionInfo> {
+        match self {
+            Self::Remote(remote) => {
+                remote.post("collections", &wire::CollectionRequest { name: name.clone() }).await
+            }
+            Self::Local(Local { app, .. }) => {
+                Ok(collections::create(app, &pass(name, Verb::Write)?).await?.into())
+            }
+        }
+    }
+
     /// Returns the whole text of a document.
     pub(crate) async fn text(&self, id: DocumentId) -> Result<wire::DocumentText> {
         match self {
@@ -185,6 +196,16 @@ impl Session {
             Self::Local(Local { app, .. }) => {
                 let (pass, row) = documents::find(app, &local_user(), id).await?;
                 Ok(documents::text(app, &pass, &row).await?.into())
+            }
+        }
+    }
+
+    pub(crate) async fn versions(&self, name: &CollectionName) -> Result<wire::VersionList> {
+        match self {
+            Self::Remote(remote) => remote.get(&format!("collections/{name}/versions")).await,
+            Self::Local(Local { app, .. }) => {
+                let versions = versions::list(app, &pass(name, Verb::Read)?).await?;
+                Ok(wire::VersionList { versions: versions.into_iter().map(Into::into).collect() })
             }
         }
     }
@@ -214,6 +235,121 @@ impl Session {
             all.extend(page);
             if is_last {
                 return Ok(all);
+            }
+        }
+    }
+
+    /// Returns the version with this whole id.
+    pub(crate) async fn version(
+        &self,
+        name: &CollectionName,
+        id: &str,
+    ) -> Result<wire::VersionInfo> {
+        let list = self.versions(name).await?;
+        list.versions.into_iter().find(|it| it.version == id).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("`{name}` has no version `{id}` any more"))
+        })
+    }
+
+    /// Builds a version until its job stops; as [`Session::ingest`].
+    pub(crate) async fn build(
+        &self,
+        name: &CollectionName,
+        request: &wire::BuildRequest,
+        show: &dyn Fn(&wire::Job),
+    ) -> Result<wire::Job> {
+        match self {
+            Self::Remote(remote) => {
+                let job = remote.post(&format!("collections/{name}/versions"), request).await?;
+                remote.follow(job, show).await
+            }
+            Self::Local(Local { app, .. }) => {
+                let pass = pass(name, Verb::Write)?;
+                let id = request.version.as_deref();
+                let (id, watcher) = versions::start(app, &pass, id, &request.change()).await?;
+                follow(app, id, watcher, show).await
+            }
+        }
+    }
+
+    pub(crate) async fn promote(
+        &self,
+        name: &CollectionName,
+        request: &wire::PromoteRequest,
+    ) -> Result<wire::VersionInfo> {
+        match self {
+            Self::Remote(remote) => {
+                remote.post(&format!("collections/{name}/promote"), request).await
+            }
+            Self::Local(Local { app, .. }) => {
+                let (pass, id) = (pass(name, Verb::Write)?, &request.version);
+                Ok(versions::promote(app, &pass, id, request.missing()).await?.into())
+            }
+        }
+    }
+
+    pub(crate) async fn roll_back(&self, name: &CollectionName) -> Result<wire::VersionInfo> {
+        match self {
+            Self::Remote(remote) => remote.post(&format!("collections/{name}/rollback"), &()).await,
+            Self::Local(Local { app, .. }) => {
+                Ok(versions::roll_back(app, &pass(name, Verb::Write)?).await?.into())
+            }
+        }
+    }
+
+    pub(crate) async fn delete_version(&self, name: &CollectionName, id: &str) -> Result<()> {
+        match self {
+            Self::Remote(remote) => {
+                remote.delete(&format!("collections/{name}/versions/{id}")).await
+            }
+            Self::Local(Local { app, .. }) => {
+                versions::delete(app, &pass(name, Verb::Write)?, id).await
+            }
+        }
+    }
+
+    /// Writes a collection to an open file, durably.
+    pub(crate) async fn export(
+        &self,
+        name: &CollectionName,
+        without_originals: bool,
+        mut out: std::fs::File,
+        show: &(dyn Fn(archive::Progress) + Sync),
+    ) -> Result<()> {
+        let out = match self {
+            Self::Remote(remote) => {
+                let path = format!("collections/{name}/export?originals={}", !without_originals);
+                remote.download(&path, &mut out).await?;
+                out
+            }
+            Self::Local(Local { app, .. }) => {
+                let originals = match without_originals {
+                    true => archive::Originals::Without,
+                    false => archive::Originals::With,
+                };
+                let out = std::io::BufWriter::new(out);
+                let out =
+                    archive::export(app, &pass(name, Verb::Read)?, originals, out, show).await?;
+                out.into_inner()
+                    .map_err(|error| Error::io("write the export", error.into_error()))?
+            }
+        };
+        out.sync_all().map_err(|error| Error::io("write the export", error))
+    }
+
+    /// Makes a collection of a file; an interrupt ends it, and nothing of it is seen.
+    pub(crate) async fn import(
+        &self,
+        request: &wire::ImportRequest,
+        show: &(dyn Fn(archive::Progress) + Sync),
+    ) -> Result<wire::ImportReport> {
+        match self {
+            Self::Remote(remote) => remote.post("import", request).await,
+            Self::Local(Local { app, .. }) => {
+                let opened = archive::open(PathBuf::from(&request.file)).await?;
+                let name = request.collection.as_ref().unwrap_or(&opened.manifest().collection);
+                let pass = pass(name, Verb::Write)?;
+                Ok(archive::import(app, &pass, opened, show).await?.into())
             }
         }
     }

@@ -14,19 +14,23 @@ macro_rules! now {
 }
 
 pub(super) const OPEN: &str =
-    concat!("INSERT INTO lease (collection, owner, until_ms) VALUES (?, ?, ", now!(), " + ?)");
+    concat!("INSERT INTO lease (space, owner, until_ms) VALUES (?, ?, ", now!(), " + ?)");
 
 pub(super) const RENEW: &str =
     concat!("UPDATE lease SET until_ms = ", now!(), " + ? WHERE token = ?");
 
 pub(super) const LIVE: &str =
-    concat!("SELECT COUNT(*) AS leases FROM lease WHERE collection = ? AND until_ms > ", now!());
+    concat!("SELECT COUNT(*) AS leases FROM lease WHERE space = ? AND until_ms > ", now!());
+
+/// How many workers are at one of two spaces.
+pub(super) const LIVE_AT_EITHER: &str =
+    concat!("SELECT COUNT(*) AS leases FROM lease WHERE space IN (?, ?) AND until_ms > ", now!());
 
 pub(super) const IS_LIVE: &str =
     concat!("SELECT 1 FROM lease WHERE token = ? AND until_ms > ", now!());
 
 pub(super) const CLAIM: &str = concat!(
-    "UPDATE document SET claim = ? WHERE id = ? AND collection = ? AND (claim IS NULL OR claim = ?
+    "UPDATE document SET claim = ? WHERE id = ? AND space = ? AND (claim IS NULL OR claim = ?
         OR claim NOT IN (SELECT token FROM lease WHERE until_ms > ",
     now!(),
     "))"
@@ -34,7 +38,7 @@ pub(super) const CLAIM: &str = concat!(
 
 /// The uri of a document that is not claimed under a token.
 pub(super) const FOREIGN: &str =
-    "SELECT uri FROM document WHERE id = ? AND collection = ? AND claim IS NOT ?";
+    "SELECT uri FROM document WHERE id = ? AND space = ? AND claim IS NOT ?";
 
 pub(super) fn millis(ttl: Duration) -> i64 {
     i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 2)

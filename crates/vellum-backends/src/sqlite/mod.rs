@@ -18,6 +18,7 @@ mod lease;
 mod page;
 mod rows;
 mod schema;
+mod versions;
 
 pub use cache::SqliteEmbeddingCache;
 
@@ -30,13 +31,13 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection, Row};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use vellum_core::access::Pass;
-use vellum_core::collection::{Collection, SparseSettings, Tuning};
+use vellum_core::access::{Pass, VersionPass};
+use vellum_core::collection::{Collection, IndexVersion, Lag, SparseSettings, Tuning};
 use vellum_core::feedback::Feedback;
 use vellum_core::ids::{CollectionName, ContentHash, DocumentId, FeedbackId, JobId};
 use vellum_core::job::Job;
 use vellum_core::ledger::{Claimed, Lease, LedgerRow, Scope};
-use vellum_core::ports::Metastore;
+use vellum_core::ports::{Metastore, Missing};
 use vellum_core::{Error, ErrorKind, Result};
 
 /// How long a write waits for another process before it fails as `Locked`.
@@ -99,22 +100,28 @@ impl SqliteMetastore {
     }
 
     /// Returns what a failed write of the ledger means.
-    fn unwritten(&self, pass: &Pass, source: sqlx::Error) -> Error {
+    fn unwritten(&self, pass: &VersionPass, source: sqlx::Error) -> Error {
         match is_orphan(&source) {
             true => missing(pass.collection()),
             false => failed(&self.path, "write the ledger", source),
         }
     }
 
-    /// Changes one column of the pass's collection.
-    async fn change(&self, pass: &Pass, sql: &'static str, value: Option<String>) -> Result<()> {
+    /// Writes `value` to what `sql` names by `key`: a column of a collection or of a version.
+    async fn change(
+        &self,
+        name: &CollectionName,
+        sql: &'static str,
+        value: Option<String>,
+        key: String,
+    ) -> Result<()> {
         let done = sqlx::query(sql)
             .bind(value)
-            .bind(pass.collection().to_string())
+            .bind(key)
             .execute(&self.writer)
             .await
             .map_err(self.failed("change a collection"))?;
-        if done.rows_affected() == 0 { Err(missing(pass.collection())) } else { Ok(()) }
+        if done.rows_affected() == 0 { Err(missing(name)) } else { Ok(()) }
     }
 
     fn failed(&self, operation: &str) -> impl FnOnce(sqlx::Error) -> Error {
@@ -157,15 +164,15 @@ fn is_orphan(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|e| e.is_foreign_key_violation())
 }
 
-const INSERT_NEW: &str = "INSERT INTO document (collection, uri, id, etag, content, settings, state,
+const INSERT_NEW: &str = "INSERT INTO document (space, uri, id, etag, content, settings, state,
         reason, format, title, chunks, pages, bytes, updated_ms, source, job, version, attempts, is_copy)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (collection, uri) DO NOTHING";
+    ON CONFLICT (space, uri) DO NOTHING";
 
-const REPLACE_CLAIMED: &str = "UPDATE document SET (collection, uri, id, etag, content, settings, state,
+const REPLACE_CLAIMED: &str = "UPDATE document SET (space, uri, id, etag, content, settings, state,
         reason, format, title, chunks, pages, bytes, updated_ms, source, job, version, attempts, is_copy, claim)
     = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
-    WHERE collection = ? AND uri = ? AND claim = ?";
+    WHERE space = ? AND uri = ? AND claim = ?";
 
 /// SQLite counts in i64; no table has more rows.
 fn sql_limit(limit: usize) -> i64 {
@@ -175,58 +182,94 @@ fn sql_limit(limit: usize) -> i64 {
 #[async_trait]
 impl Metastore for SqliteMetastore {
     async fn create_collection(&self, collection: &Collection) -> Result<()> {
-        const SQL: &str =
-            "INSERT INTO collection (name, settings, language, sparse, created_ms, tuning)
-            VALUES (?, ?, ?, ?, ?, ?)";
-        let created =
-            rows::bind_collection(sqlx::query(SQL), collection).execute(&self.writer).await;
-        match created {
-            Ok(_) => Ok(()),
-            Err(e) if e.as_database_error().is_some_and(|e| e.is_unique_violation()) => {
-                let message = format!("collection `{}` exists already", collection.name);
-                Err(Error::new(ErrorKind::Conflict, message))
-            }
-            Err(source) => Err(self.failed("create a collection")(source)),
-        }
+        self.create_live(collection).await
     }
 
     async fn collection(&self, name: &CollectionName) -> Result<Option<Collection>> {
-        sqlx::query("SELECT * FROM collection WHERE name = ?")
-            .bind(name.to_string())
-            .try_map(|row| rows::collection(&row))
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(self.failed("read a collection"))
+        sqlx::query(
+            "SELECT version.*, tuning FROM version JOIN collection ON live = space WHERE name = ?",
+        )
+        .bind(name.to_string())
+        .try_map(|row| rows::collection(&row))
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(self.failed("read a collection"))
     }
 
     async fn collections(&self) -> Result<Vec<Collection>> {
-        sqlx::query("SELECT * FROM collection ORDER BY name")
-            .try_map(|row| rows::collection(&row))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(self.failed("read the collections"))
+        sqlx::query(
+            "SELECT version.*, tuning FROM version JOIN collection ON live = space ORDER BY name",
+        )
+        .try_map(|row| rows::collection(&row))
+        .fetch_all(&self.readers)
+        .await
+        .map_err(self.failed("read the collections"))
     }
 
-    async fn settle_sparse(&self, pass: &Pass, sparse: Option<&SparseSettings>) -> Result<()> {
+    async fn create_version(&self, pass: &Pass, version: &Collection) -> Result<()> {
+        self.create_unpublished(pass, version).await
+    }
+
+    async fn versions(&self, pass: &Pass) -> Result<Vec<IndexVersion>> {
+        self.versions_of(pass).await
+    }
+
+    async fn set_built(&self, pass: &VersionPass, built_ms: Option<i64>) -> Result<()> {
+        pass.must_write()?;
+        let done = sqlx::query("UPDATE version SET built_ms = ? WHERE space = ?")
+            .bind(built_ms)
+            .bind(pass.space().to_string())
+            .execute(&self.writer)
+            .await
+            .map_err(self.failed("change a version"))?;
+        if done.rows_affected() == 0 { Err(missing(pass.collection())) } else { Ok(()) }
+    }
+
+    async fn lag(&self, pass: &VersionPass) -> Result<Lag> {
+        self.lag_of(pass).await
+    }
+
+    async fn promote(&self, pass: &VersionPass, now_ms: i64, missing: Missing) -> Result<()> {
+        self.make_live(pass, versions::Switch::Promote { now_ms, missing }).await
+    }
+
+    async fn roll_back(&self, pass: &VersionPass) -> Result<()> {
+        self.make_live(pass, versions::Switch::RollBack).await
+    }
+
+    async fn delete_version(&self, pass: &VersionPass) -> Result<()> {
+        self.forget_version(pass).await
+    }
+
+    async fn settle_sparse(
+        &self,
+        pass: &VersionPass,
+        sparse: Option<&SparseSettings>,
+    ) -> Result<()> {
         pass.must_write()?;
         let sparse = sparse
             .map(|sparse| serde_json::to_string(sparse).expect("plain structs always serialise"));
-        self.change(pass, "UPDATE collection SET sparse = ? WHERE name = ?", sparse).await
+        const SQL: &str = "UPDATE version SET sparse = ? WHERE space = ?";
+        self.change(pass.collection(), SQL, sparse, pass.space().to_string()).await
     }
 
     async fn set_tuning(&self, pass: &Pass, tuning: &Tuning) -> Result<()> {
         pass.must_write()?;
         let tuning = serde_json::to_string(tuning).expect("plain structs always serialise");
-        self.change(pass, "UPDATE collection SET tuning = ? WHERE name = ?", Some(tuning)).await
+        const SQL: &str = "UPDATE collection SET tuning = ? WHERE name = ?";
+        self.change(pass.collection(), SQL, Some(tuning), pass.collection().to_string()).await
     }
 
     async fn delete_collection(&self, pass: &Pass) -> Result<()> {
         pass.must_write()?;
         let failed = |source| self.failed("delete a collection")(source);
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-        // Its documents go with it, by the foreign key.
-        for sql in ["DELETE FROM job WHERE collection = ?", "DELETE FROM collection WHERE name = ?"]
-        {
+        // Documents and leases go with their versions, by the foreign key.
+        for sql in [
+            "DELETE FROM job WHERE collection = ?",
+            "DELETE FROM collection WHERE name = ?",
+            "DELETE FROM version WHERE collection = ?",
+        ] {
             let name = pass.collection().to_string();
             sqlx::query(sql).bind(name).execute(&mut *transaction).await.map_err(failed)?;
         }
@@ -235,7 +278,7 @@ impl Metastore for SqliteMetastore {
 
     async fn open_lease(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         owner: &str,
         job: JobId,
         ttl: Duration,
@@ -243,14 +286,14 @@ impl Metastore for SqliteMetastore {
         pass.must_write()?;
         let failed = |source| self.unwritten(pass, source);
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-        sqlx::query("DELETE FROM lease WHERE collection = ? AND owner = ?")
-            .bind(pass.collection().to_string())
+        sqlx::query("DELETE FROM lease WHERE space = ? AND owner = ?")
+            .bind(pass.space().to_string())
             .bind(owner.to_owned())
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
         let done = sqlx::query(lease::OPEN)
-            .bind(pass.collection().to_string())
+            .bind(pass.space().to_string())
             .bind(owner.to_owned())
             .bind(lease::millis(ttl))
             .execute(&mut *transaction)
@@ -275,9 +318,9 @@ impl Metastore for SqliteMetastore {
         done.execute(&self.writer).await.map(drop).map_err(self.failed("close a lease"))
     }
 
-    async fn live_leases(&self, pass: &Pass) -> Result<u64> {
+    async fn live_leases(&self, pass: &VersionPass) -> Result<u64> {
         sqlx::query(lease::LIVE)
-            .bind(pass.collection().to_string())
+            .bind(pass.space().to_string())
             .try_map(|row| rows::number(&row, "leases"))
             .fetch_one(&self.readers)
             .await
@@ -286,7 +329,7 @@ impl Metastore for SqliteMetastore {
 
     async fn claim(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         lease: &Lease,
         new: &[LedgerRow],
         documents: &[DocumentId],
@@ -300,15 +343,15 @@ impl Metastore for SqliteMetastore {
             return Err(Lease::ended());
         }
         for row in new {
-            rows::bind_document(sqlx::query(INSERT_NEW), pass.collection(), row)
+            rows::bind_document(sqlx::query(INSERT_NEW), pass.space(), row)
                 .execute(&mut *transaction)
                 .await
                 .map_err(failed)?;
         }
         let mut claimed = Claimed::default();
         for document in documents {
-            let id = || (document.to_string(), pass.collection().to_string());
-            let row = sqlx::query("SELECT * FROM document WHERE id = ? AND collection = ?")
+            let id = || (document.to_string(), pass.space().to_string());
+            let row = sqlx::query("SELECT * FROM document WHERE id = ? AND space = ?")
                 .bind(id().0)
                 .bind(id().1)
                 .try_map(|row| rows::document(&row))
@@ -331,13 +374,13 @@ impl Metastore for SqliteMetastore {
         Ok(claimed)
     }
 
-    async fn commit(&self, pass: &Pass, lease: &Lease, rows: &[LedgerRow]) -> Result<()> {
+    async fn commit(&self, pass: &VersionPass, lease: &Lease, rows: &[LedgerRow]) -> Result<()> {
         pass.must_write()?;
         let failed = |source| self.unwritten(pass, source);
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
         for row in rows {
-            let written = rows::bind_document(sqlx::query(REPLACE_CLAIMED), pass.collection(), row)
-                .bind(pass.collection().to_string())
+            let written = rows::bind_document(sqlx::query(REPLACE_CLAIMED), pass.space(), row)
+                .bind(pass.space().to_string())
                 .bind(row.uri.clone())
                 .bind(lease::token(lease))
                 .execute(&mut *transaction)
@@ -352,7 +395,7 @@ impl Metastore for SqliteMetastore {
 
     async fn delete_rows(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         lease: &Lease,
         documents: &[DocumentId],
     ) -> Result<()> {
@@ -362,7 +405,7 @@ impl Metastore for SqliteMetastore {
         for document in documents {
             let foreign = sqlx::query(lease::FOREIGN)
                 .bind(document.to_string())
-                .bind(pass.collection().to_string())
+                .bind(pass.space().to_string())
                 .bind(lease::token(lease))
                 .try_map(|row| row.try_get::<String, _>("uri"))
                 .fetch_optional(&mut *transaction)
@@ -371,9 +414,9 @@ impl Metastore for SqliteMetastore {
             if let Some(uri) = foreign {
                 return Err(Lease::taken_over(&uri));
             }
-            sqlx::query("DELETE FROM document WHERE id = ? AND collection = ?")
+            sqlx::query("DELETE FROM document WHERE id = ? AND space = ?")
                 .bind(document.to_string())
-                .bind(pass.collection().to_string())
+                .bind(pass.space().to_string())
                 .execute(&mut *transaction)
                 .await
                 .map_err(failed)?;
@@ -383,7 +426,7 @@ impl Metastore for SqliteMetastore {
 
     async fn rows(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         scope: Scope<'_>,
         after: Option<&str>,
         limit: usize,
@@ -398,16 +441,16 @@ impl Metastore for SqliteMetastore {
 
     async fn same_content(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         content: &ContentHash,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<LedgerRow>> {
         const SQL: &str = "SELECT * FROM document
-            WHERE collection = ? AND content = ? AND state = 'indexed' AND uri > ?
+            WHERE space = ? AND content = ? AND state = 'indexed' AND uri > ?
             ORDER BY uri LIMIT ?";
         sqlx::query(SQL)
-            .bind(pass.collection().to_string())
+            .bind(pass.space().to_string())
             .bind(content.as_str().to_owned())
             .bind(after.unwrap_or_default().to_owned())
             .bind(sql_limit(limit))
@@ -419,18 +462,18 @@ impl Metastore for SqliteMetastore {
 
     async fn untold_copies(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         after: Option<&ContentHash>,
         limit: usize,
     ) -> Result<Vec<ContentHash>> {
         // Answered from `document_by_content` alone.
         const SQL: &str = "SELECT content FROM document
-            WHERE collection = ? AND content > ? AND state = 'indexed'
+            WHERE space = ? AND content > ? AND state = 'indexed'
             GROUP BY content
             HAVING SUM(is_copy = 0) <> 1 OR MIN(uri) <> MIN(CASE WHEN is_copy = 0 THEN uri END)
             ORDER BY content LIMIT ?";
         sqlx::query(SQL)
-            .bind(pass.collection().to_string())
+            .bind(pass.space().to_string())
             .bind(after.map_or("", ContentHash::as_str).to_owned())
             .bind(sql_limit(limit))
             .try_map(|row| Ok(ContentHash::from_stored(row.try_get::<String, _>("content")?)))
@@ -441,46 +484,57 @@ impl Metastore for SqliteMetastore {
 
     async fn copies(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         documents: &[DocumentId],
     ) -> Result<Vec<(DocumentId, String)>> {
         // The ids come as one JSON text, so that the statement is the same for any number of them.
         const SQL: &str = "SELECT original.id, copy.uri FROM document AS original
-            JOIN document AS copy ON copy.collection = original.collection
+            JOIN document AS copy ON copy.space = original.space
                 AND copy.content = original.content AND copy.state = 'indexed' AND copy.is_copy = 1
-            WHERE original.id IN (SELECT value FROM json_each(?)) AND original.collection = ?
+            WHERE original.id IN (SELECT value FROM json_each(?)) AND original.space = ?
             ORDER BY original.id, copy.uri";
         let ids: Vec<String> = documents.iter().map(DocumentId::to_string).collect();
         sqlx::query(SQL)
             .bind(serde_json::to_string(&ids).expect("texts always serialise"))
-            .bind(pass.collection().to_string())
+            .bind(pass.space().to_string())
             .try_map(|row| Ok((rows::parsed(&row, "id")?, row.try_get("uri")?)))
             .fetch_all(&self.readers)
             .await
             .map_err(self.failed("read the ledger"))
     }
 
-    async fn totals(&self, pass: &Pass) -> Result<(u64, u64)> {
+    async fn totals(&self, pass: &VersionPass) -> Result<(u64, u64)> {
         const SQL: &str = "SELECT COUNT(*) AS documents, COALESCE(SUM(chunks), 0) AS chunks
-            FROM document WHERE collection = ? AND state = 'indexed'";
+            FROM document WHERE space = ? AND state = 'indexed'";
         sqlx::query(SQL)
-            .bind(pass.collection().to_string())
+            .bind(pass.space().to_string())
             .try_map(|row| Ok((rows::number(&row, "documents")?, rows::number(&row, "chunks")?)))
             .fetch_one(&self.readers)
             .await
             .map_err(self.failed("read the ledger"))
     }
 
-    async fn find_document(
-        &self,
-        document: DocumentId,
-    ) -> Result<Option<(CollectionName, LedgerRow)>> {
-        sqlx::query("SELECT * FROM document WHERE id = ?")
+    async fn find_document(&self, document: DocumentId) -> Result<Option<(Collection, LedgerRow)>> {
+        // Rows and versions have columns of the same names, so they are read one after the other.
+        const ROW: &str =
+            "SELECT document.* FROM document JOIN collection ON collection.live = document.space
+            WHERE document.id = ?";
+        let found = sqlx::query(ROW)
             .bind(document.to_string())
-            .try_map(|row| Ok((rows::parsed(&row, "collection")?, rows::document(&row)?)))
+            .try_map(|row| Ok((row.try_get::<String, _>("space")?, rows::document(&row)?)))
             .fetch_optional(&self.readers)
             .await
-            .map_err(self.failed("read the ledger"))
+            .map_err(self.failed("read the ledger"))?;
+        let Some((space, row)) = found else { return Ok(None) };
+        const SEEN: &str = "SELECT version.*, tuning FROM version JOIN collection ON live = space
+            WHERE space = ?";
+        let seen = sqlx::query(SEEN)
+            .bind(space)
+            .try_map(|row| rows::collection(&row))
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(self.failed("read a collection"))?;
+        Ok(seen.map(|seen| (seen, row)))
     }
 
     async fn put_job(&self, job: &Job) -> Result<()> {
@@ -531,44 +585,4 @@ impl Metastore for SqliteMetastore {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use vellum_core::Retry;
-    use vellum_core::access::{Principal, Verb};
-    use vellum_core::testing::metastore::{sample_collection, sample_row, store_rows};
-
-    #[tokio::test]
-    async fn a_full_disk_changes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = SqliteMetastore::open(dir.path().join("meta.db")).await.unwrap();
-        let collection = sample_collection("a");
-        store.create_collection(&collection).await.unwrap();
-        // A page limit stands in for the end of the disk; both end as SQLITE_FULL.
-        sqlx::raw_sql("PRAGMA max_page_count = 20").execute(&store.writer).await.unwrap();
-        let pass = Pass::grant(&Principal::Owner, &collection.name, Verb::Write).unwrap();
-        let row = |i| sample_row(&collection.name, &format!("file:///{i}.txt"));
-        let rows: Vec<LedgerRow> = (0..2000).map(row).collect();
-        let error = store_rows(&store, &pass, &rows).await.unwrap_err();
-        assert_eq!((error.kind(), error.retry()), (ErrorKind::NoSpace, Retry::Later), "{error}");
-        assert_eq!(store.totals(&pass).await.unwrap(), (0, 0), "all or none");
-        store_rows(&store, &pass, &rows[..3]).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_dropped_call_leaves_nothing_behind() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = SqliteMetastore::open(dir.path().join("meta.db")).await.unwrap();
-        let collection = sample_collection("a");
-        store.create_collection(&collection).await.unwrap();
-        let pass = Pass::grant(&Principal::Owner, &collection.name, Verb::Write).unwrap();
-        let row = |i| sample_row(&collection.name, &format!("file:///{i}.txt"));
-        let rows: Vec<LedgerRow> = (0..5000).map(row).collect();
-        for ms in [1, 3, 10] {
-            let call = store_rows(&store, &pass, &rows);
-            tokio::time::timeout(Duration::from_millis(ms), call).await.unwrap_err();
-            assert_eq!(store.totals(&pass).await.unwrap(), (0, 0));
-        }
-        store_rows(&store, &pass, &rows).await.unwrap();
-        assert_eq!(store.totals(&pass).await.unwrap(), (5000, 5000));
-    }
-}
+mod tests;

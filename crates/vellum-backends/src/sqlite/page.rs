@@ -1,47 +1,47 @@
 //! Pages of the ledger: ranges of its primary key.
 
 use super::rows::Query;
-use vellum_core::access::Pass;
+use vellum_core::access::VersionPass;
 use vellum_core::ledger::Scope;
 
 /// Returns the query for the rows of `scope` above `after`, which lacks its limit.
 ///
 /// A range of the primary key in each case, with both ends; `LIKE` would read the whole collection and take `%` and
 /// `_` for wildcards. Rows of a source are picked from the range: a collection is fed by few lists.
-pub(super) fn query(pass: &Pass, scope: Scope<'_>, after: Option<&str>) -> Query {
-    let collection = pass.collection().to_string();
+pub(super) fn query(pass: &VersionPass, scope: Scope<'_>, after: Option<&str>) -> Query {
+    let space = pass.space().to_string();
     let prefix = match scope {
         Scope::Prefix(prefix) => prefix,
         Scope::Source(source) => {
             return sqlx::query(
-                "SELECT * FROM document WHERE collection = ? AND uri > ? AND source = ? ORDER BY uri LIMIT ?",
+                "SELECT * FROM document WHERE space = ? AND uri > ? AND source = ? ORDER BY uri LIMIT ?",
             )
-            .bind(collection)
+            .bind(space)
             .bind(after.unwrap_or_default().to_owned())
             .bind(source.to_owned());
         }
     };
     match (after.filter(|after| *after >= prefix), after_prefix(prefix)) {
-        (None, None) => sqlx::query(
-            "SELECT * FROM document WHERE collection = ? AND uri >= ? ORDER BY uri LIMIT ?",
-        )
-        .bind(collection)
-        .bind(prefix.to_owned()),
+        (None, None) => {
+            sqlx::query("SELECT * FROM document WHERE space = ? AND uri >= ? ORDER BY uri LIMIT ?")
+                .bind(space)
+                .bind(prefix.to_owned())
+        }
         (None, Some(end)) => sqlx::query(
-            "SELECT * FROM document WHERE collection = ? AND uri >= ? AND uri < ? ORDER BY uri LIMIT ?",
+            "SELECT * FROM document WHERE space = ? AND uri >= ? AND uri < ? ORDER BY uri LIMIT ?",
         )
-        .bind(collection)
+        .bind(space)
         .bind(prefix.to_owned())
         .bind(end),
-        (Some(after), None) => sqlx::query(
-            "SELECT * FROM document WHERE collection = ? AND uri > ? ORDER BY uri LIMIT ?",
-        )
-        .bind(collection)
-        .bind(after.to_owned()),
+        (Some(after), None) => {
+            sqlx::query("SELECT * FROM document WHERE space = ? AND uri > ? ORDER BY uri LIMIT ?")
+                .bind(space)
+                .bind(after.to_owned())
+        }
         (Some(after), Some(end)) => sqlx::query(
-            "SELECT * FROM document WHERE collection = ? AND uri > ? AND uri < ? ORDER BY uri LIMIT ?",
+            "SELECT * FROM document WHERE space = ? AND uri > ? AND uri < ? ORDER BY uri LIMIT ?",
         )
-        .bind(collection)
+        .bind(space)
         .bind(after.to_owned())
         .bind(end),
     }

@@ -9,9 +9,9 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use std::error::Error as StdError;
 use std::str::FromStr;
-use vellum_core::collection::Collection;
+use vellum_core::collection::{Collection, IndexVersion};
 use vellum_core::document::Format;
-use vellum_core::ids::{CollectionName, ContentHash};
+use vellum_core::ids::{ContentHash, Space};
 use vellum_core::job::{Job, JobState};
 use vellum_core::ledger::{DocumentState, LedgerRow};
 
@@ -20,21 +20,27 @@ pub(super) type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArgument
 /// Proof for every `expect` below: these types are plain structs with string keys.
 const PLAIN: &str = "plain structs always serialise";
 
-/// Binds the columns of `collection` in the order of the schema.
-pub(super) fn bind_collection(query: Query, collection: &Collection) -> Query {
+/// Binds the columns of `version` that a [`Collection`] holds, in the order of the statement that writes them.
+pub(super) fn bind_version(query: Query, seen: &Collection) -> Query {
     query
-        .bind(collection.name.to_string())
-        .bind(to_string(&collection.settings).expect(PLAIN))
-        .bind(collection.language.clone())
-        .bind(collection.sparse.as_ref().map(|sparse| to_string(sparse).expect(PLAIN)))
-        .bind(collection.created_ms)
-        .bind(to_string(&collection.tuning).expect(PLAIN))
+        .bind(seen.space.to_string())
+        .bind(to_string(&seen.settings).expect(PLAIN))
+        .bind(seen.language.clone())
+        .bind(seen.sparse.as_ref().map(|sparse| to_string(sparse).expect(PLAIN)))
+        .bind(seen.created_ms)
+        .bind(seen.name.to_string())
 }
 
-/// Reads a row of `collection`.
+/// Returns what the column `tuning` of `collection` holds.
+pub(super) fn tuning(of: &Collection) -> String {
+    to_string(&of.tuning).expect(PLAIN)
+}
+
+/// Reads a row of `version`, with the column `tuning` of its collection, as the collection seen through it.
 pub(super) fn collection(row: &SqliteRow) -> sqlx::Result<Collection> {
     Ok(Collection {
-        name: parsed(row, "name")?,
+        name: parsed(row, "collection")?,
+        space: Space::from_stored(row.try_get::<String, _>("space")?),
         settings: decoded(row, "settings", |json| from_str(json))?,
         language: row.try_get("language")?,
         sparse: optional(row, "sparse", |json| from_str(json))?,
@@ -43,8 +49,18 @@ pub(super) fn collection(row: &SqliteRow) -> sqlx::Result<Collection> {
     })
 }
 
+/// Reads a row of `version` with the column `is_live`.
+pub(super) fn version(row: &SqliteRow) -> sqlx::Result<IndexVersion> {
+    Ok(IndexVersion {
+        collection: collection(row)?,
+        is_live: row.try_get("is_live")?,
+        built_ms: row.try_get("built_ms")?,
+        live_ms: row.try_get("live_ms")?,
+    })
+}
+
 /// Binds the columns of `document` in the order of the statements that write it.
-pub(super) fn bind_document(query: Query, name: &CollectionName, row: &LedgerRow) -> Query {
+pub(super) fn bind_document(query: Query, space: &Space, row: &LedgerRow) -> Query {
     let (state, reason) = match &row.state {
         DocumentState::Queued => ("queued", None),
         DocumentState::Indexed => ("indexed", None),
@@ -52,7 +68,7 @@ pub(super) fn bind_document(query: Query, name: &CollectionName, row: &LedgerRow
         DocumentState::Failed(reason) => ("failed", Some(reason.clone())),
     };
     query
-        .bind(name.to_string())
+        .bind(space.to_string())
         .bind(row.uri.clone())
         .bind(row.document.to_string())
         .bind(row.etag.clone())

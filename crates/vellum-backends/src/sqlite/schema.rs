@@ -78,6 +78,26 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
 ",
     r"
+    -- What was a collection becomes its only version, and is the live one. The ledger and the leases hang on versions:
+    -- SQLite takes their references along. Spaces of versions that are there now are the names of their collections.
+    ALTER TABLE collection RENAME TO version;
+    ALTER TABLE version    RENAME COLUMN name       TO space;
+    ALTER TABLE document   RENAME COLUMN collection TO space;
+    ALTER TABLE lease      RENAME COLUMN collection TO space;
+    ALTER TABLE version ADD COLUMN collection TEXT NOT NULL DEFAULT '';  -- may not exist yet: it comes with a promotion
+    ALTER TABLE version ADD COLUMN built_ms   INTEGER;                   -- NULL: not complete
+    ALTER TABLE version ADD COLUMN live_ms    INTEGER;                   -- of the last promotion; NULL: never live
+    ALTER TABLE version ADD COLUMN nth        INTEGER NOT NULL DEFAULT 0;  -- order of creation
+    UPDATE version SET collection = space, built_ms = created_ms, live_ms = created_ms;
+
+    CREATE TABLE collection (
+        name        TEXT    NOT NULL PRIMARY KEY,
+        live        TEXT    NOT NULL REFERENCES version (space)
+    ) STRICT, WITHOUT ROWID;
+
+    INSERT INTO collection (name, live) SELECT collection, space FROM version;
+",
+    r"
     ALTER TABLE collection ADD COLUMN tuning TEXT;         -- JSON, Tuning
 ",
     r"

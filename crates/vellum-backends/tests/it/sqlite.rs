@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use vellum_backends::{SqliteEmbeddingCache, SqliteMetastore};
-use vellum_core::access::{Pass, Principal, Verb};
+use vellum_core::access::{Pass, Principal, Verb, VersionPass};
+use vellum_core::collection::VersionState;
 use vellum_core::ids::CollectionName;
 use vellum_core::ids::TextHash;
 use vellum_core::ledger::{LedgerRow, Scope};
@@ -14,8 +15,13 @@ use vellum_core::testing::metastore::{metastore_suite, sample_collection, sample
 use vellum_core::vector::Embedding;
 use vellum_core::{ErrorKind, Retry};
 
-fn pass(collection: &str) -> Pass {
+fn whole(collection: &str) -> Pass {
     Pass::grant(&Principal::Owner, &collection.parse().unwrap(), Verb::Write).unwrap()
+}
+
+/// The pass for the version of [`sample_collection`].
+fn pass(collection: &str) -> VersionPass {
+    whole(collection).at(&sample_collection(collection)).unwrap()
 }
 
 async fn open(folder: &Path) -> SqliteMetastore {
@@ -94,7 +100,7 @@ async fn a_file_from_a_newer_version_is_left_alone() {
     let before = fs::read(dir.path().join("meta.db")).unwrap();
     let error = SqliteMetastore::open(dir.path().join("meta.db")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooNew);
-    assert!(error.message().ends_with("has schema 7, this vellum knows 4"), "{error}");
+    assert!(error.message().ends_with("has schema 7, this vellum knows 5"), "{error}");
     assert_eq!(error.hint(), Some("upgrade vellum"));
     assert_eq!(fs::read(dir.path().join("meta.db")).unwrap(), before);
 }
@@ -132,8 +138,7 @@ async fn values_that_no_version_wrote_are_damage() {
     let store = open(dir.path()).await;
     store.create_collection(&sample_collection("a")).await.unwrap();
     store_rows(&store, &pass("a"), &many(pass("a").collection(), 1)).await.unwrap();
-    run(dir.path(), "UPDATE document SET state = 'odd'; UPDATE collection SET settings = '{'")
-        .await;
+    run(dir.path(), "UPDATE document SET state = 'odd'; UPDATE version SET settings = '{'").await;
     let row = store.rows(&pass("a"), Scope::Prefix(""), None, 1).await.unwrap_err();
     assert_eq!(row.kind(), ErrorKind::Corrupt);
     assert!(row.full_message().contains("unknown value `odd`"), "{}", row.full_message());
@@ -180,7 +185,7 @@ async fn ten_thousand_rows_are_paged_in_order() {
     assert_eq!(store.totals(&pass("a")).await.unwrap(), (N as u64, N as u64));
 
     let started = Instant::now();
-    store.delete_collection(&pass("a")).await.unwrap();
+    store.delete_collection(&whole("a")).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     assert_eq!(store.totals(&pass("b")).await.unwrap().0, N as u64);
 }
@@ -223,29 +228,66 @@ async fn the_cache_of_embeddings_stays_within_its_size() {
     assert!((MAX_BYTES / 2..MAX_BYTES * 3 / 2).contains(&size), "{size} bytes");
 }
 
-/// A file that the first schema wrote.
-#[tokio::test]
-async fn an_older_schema_is_brought_up_to_date() {
+/// A folder that a release before index versions left, with one collection of four documents.
+async fn of_schema_2() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(dir.path().join("meta.db"))
+        .create_if_missing(true)
+        .foreign_keys(false);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::raw_sql(include_str!("../fixtures/schema-2.sql")).execute(&pool).await.unwrap();
+    pool.close().await;
+    dir
+}
+
+#[tokio::test]
+async fn a_collection_becomes_its_live_version() {
+    let dir = of_schema_2().await;
     let store = open(dir.path()).await;
-    store.create_collection(&sample_collection("a")).await.unwrap();
-    let row = sample_row(pass("a").collection(), "file:///a.txt");
-    store_rows(&store, &pass("a"), std::slice::from_ref(&row)).await.unwrap();
+    let all = whole("default");
+    let seen = store.collection(all.collection()).await.unwrap().unwrap();
+    assert_eq!(seen.space.as_str(), "default", "where its vectors are");
+    assert_eq!((seen.version().as_str(), seen.created_ms), ("63acf50765da7efc", 1_795_868_509_459));
+    let sparse = seen.sparse.clone().unwrap();
+    assert_eq!((sparse.language.as_deref(), sparse.avg_len, sparse.chunks), (Some("en"), 8.5, 2));
+    let versions = store.versions(&all).await.unwrap();
+    assert_eq!(versions.len(), 1);
+    assert_eq!(versions[0].state(), VersionState::Live);
+    let live = all.at(&seen).unwrap();
+    assert_eq!(store.totals(&live).await.unwrap(), (3, 2));
+    let rows = store.rows(&live, Scope::Prefix(""), None, 10).await.unwrap();
+    assert_eq!(rows.len(), 4);
+    assert!(rows[3].is_copy && rows[3].source == "file:///srv/docs/");
+    assert_eq!(store.find_document(rows[1].document).await.unwrap(), Some((seen, rows[1].clone())));
+    assert_eq!(store.jobs(9).await.unwrap().len(), 1);
+    // Everything hangs together as in a new file.
+    store_rows(&store, &live, &rows[..1]).await.unwrap();
+    store.delete_collection(&all).await.unwrap();
+    assert_eq!(store.rows(&live, Scope::Prefix(""), None, 10).await.unwrap(), []);
     store.close().await;
+    let store = open(dir.path()).await;
+    store.create_collection(&sample_collection("default")).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_first_schema_is_brought_up_to_date() {
+    let dir = of_schema_2().await;
     run(
         dir.path(),
-        "DROP TABLE feedback; DROP INDEX document_by_content; DROP INDEX job_by_source; DROP TABLE lease;
+        "DROP INDEX document_by_content; DROP INDEX job_by_source; DROP TABLE lease;
          ALTER TABLE document DROP COLUMN source; ALTER TABLE document DROP COLUMN job;
          ALTER TABLE document DROP COLUMN version; ALTER TABLE document DROP COLUMN attempts;
          ALTER TABLE document DROP COLUMN is_copy; ALTER TABLE document DROP COLUMN claim;
-         ALTER TABLE collection DROP COLUMN tuning;
          DELETE FROM schema_version WHERE version >= 2",
     )
     .await
     .close()
     .await;
     let store = open(dir.path()).await;
-    let rows = store.rows(&pass("a"), Scope::Prefix(""), None, 10).await.unwrap();
-    assert_eq!(rows, [LedgerRow { source: String::new(), job: None, ..row.clone() }]);
-    store_rows(&store, &pass("a"), std::slice::from_ref(&row)).await.unwrap();
+    let all = whole("default");
+    let live = all.at(&store.collection(all.collection()).await.unwrap().unwrap()).unwrap();
+    let rows = store.rows(&live, Scope::Prefix(""), None, 10).await.unwrap();
+    assert!(rows.iter().all(|row| row.source.is_empty() && row.job.is_none()), "{rows:?}");
+    store_rows(&store, &live, &rows).await.unwrap();
 }

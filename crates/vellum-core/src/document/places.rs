@@ -74,12 +74,13 @@ impl Places {
     /// Returns the rectangles that cover `span`, a byte range of the chunk's text: one for each run of words on
     /// a line, in order of the text. A word that `span` only touches counts whole.
     pub fn boxes(&self, span: Span) -> Vec<PageBox> {
-        let boxes = layout::boxes(&self.unpacked(), span).into_iter();
+        let boxes = layout::boxes(&self.words(), span).into_iter();
         boxes.filter_map(|(page, rect)| Some(PageBox { rect, on: self.page_size(page)? })).collect()
     }
 
-    /// Returns the words with their places in the chunk's text, up to the first that is damaged.
-    fn unpacked(&self) -> Vec<Position> {
+    /// Returns the words with their places in the chunk's text, up to the first that is damaged; lengths are whole tenths of a
+    /// point.
+    pub fn words(&self) -> Vec<Position> {
         let packed = STANDARD_NO_PAD.decode(&self.words).unwrap_or_default();
         let mut packed = packed.into_iter();
         let mut before = Cursor::default();
@@ -183,7 +184,7 @@ mod tests {
             let stored: Places = serde_json::from_str(&json).unwrap();
             prop_assert_eq!(&stored, &places);
             let want = layout::touched(&document.layout.words, cut);
-            let got = stored.unpacked();
+            let got = stored.words();
             prop_assert_eq!(got.len(), want.len());
             for (got, want) in got.iter().zip(want) {
                 let edges = |at: u32| (at as usize).clamp(cut.start, cut.end) - cut.start;

@@ -8,6 +8,7 @@ mod content;
 mod converter;
 mod embedder;
 mod embedding_cache;
+mod kept_originals;
 mod metastore;
 mod object_store;
 mod reranker;
@@ -18,7 +19,8 @@ pub use content::Content;
 pub use converter::{ConvertInput, Converter, Parts};
 pub use embedder::{Embedder, EmbedderInfo, TextKind};
 pub use embedding_cache::EmbeddingCache;
-pub use metastore::Metastore;
+pub use kept_originals::KeptOriginals;
+pub use metastore::{Metastore, Missing};
 pub use object_store::{Listed, Listing, ObjectMeta, ObjectStore};
 pub use reranker::{Reranker, must_be_scores};
 pub use vector_store::{

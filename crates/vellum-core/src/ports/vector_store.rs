@@ -1,6 +1,6 @@
 //! Chunks with their vectors: stored, found, deleted.
 
-use crate::access::Pass;
+use crate::access::VersionPass;
 use crate::chunk::Chunk;
 use crate::error::Result;
 use crate::filter::Filter;
@@ -8,7 +8,7 @@ use crate::ids::{ChunkId, DocumentId};
 use crate::vector::{Embedding, SparseVector};
 use async_trait::async_trait;
 
-/// What a collection's store must hold.
+/// What a version's store must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreSpec {
     /// Dimensions of the dense vectors (cosine).
@@ -76,43 +76,46 @@ pub struct StoredChunk {
     pub dense: Option<Embedding>,
 }
 
-/// Stores chunks and finds them by vector.
+/// Stores chunks and finds them by vector; each index version of a collection has a store of its own.
 ///
 /// Writes are durable after [`VectorStore::flush`]. Every read adds the pass's filter. Calls on a
-/// collection that was never created answer `NotFound`. All calls are idempotent and safe to retry.
+/// version that was never created answer `NotFound`. All calls are idempotent and safe to retry.
 #[async_trait]
 pub trait VectorStore: Send + Sync {
-    /// Makes room for a collection; does nothing when it exists with the same spec.
+    /// Makes room for a version; does nothing when it exists with the same spec.
     ///
     /// # Errors
     /// `Conflict` when it exists with another spec.
-    async fn create(&self, pass: &Pass, spec: StoreSpec) -> Result<()>;
+    async fn create(&self, pass: &VersionPass, spec: StoreSpec) -> Result<()>;
 
-    /// Removes the collection's store and everything in it; does nothing when there is none.
-    async fn drop_collection(&self, pass: &Pass) -> Result<()>;
+    /// Removes the version's store and everything in it; does nothing when there is none.
+    async fn drop_collection(&self, pass: &VersionPass) -> Result<()>;
 
     /// Writes points, replacing those of equal chunk id; visible to searches on return.
-    async fn upsert(&self, pass: &Pass, points: Vec<Point>) -> Result<()>;
+    async fn upsert(&self, pass: &VersionPass, points: Vec<Point>) -> Result<()>;
 
     /// Replaces the sparse vectors of stored chunks; ids that are not stored are ignored.
-    async fn update_sparse(&self, pass: &Pass, vectors: Vec<(ChunkId, SparseVector)>)
-    -> Result<()>;
+    async fn update_sparse(
+        &self,
+        pass: &VersionPass,
+        vectors: Vec<(ChunkId, SparseVector)>,
+    ) -> Result<()>;
 
     /// Deletes the chunks of `document`, except those in `keep`; returns nothing about how many.
     async fn delete_document(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         document: DocumentId,
         keep: &[ChunkId],
     ) -> Result<()>;
 
     /// Returns the best chunks of one leg, descending by score; ties are stable between calls.
-    async fn search(&self, pass: &Pass, leg: &Leg) -> Result<Vec<ScoredId>>;
+    async fn search(&self, pass: &VersionPass, leg: &Leg) -> Result<Vec<ScoredId>>;
 
     /// Returns the chunks with these ids, in the order of `ids`; unknown ids are left out.
     async fn fetch(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         ids: &[ChunkId],
         with_vectors: WithVectors,
     ) -> Result<Vec<StoredChunk>>;
@@ -120,20 +123,20 @@ pub trait VectorStore: Send + Sync {
     /// Returns up to `limit` chunks with an id above `after`, ascending by id.
     async fn scan(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         after: Option<ChunkId>,
         limit: usize,
         filter: Option<&Filter>,
     ) -> Result<Vec<Chunk>>;
 
     /// Returns the exact number of chunks.
-    async fn count(&self, pass: &Pass) -> Result<u64>;
+    async fn count(&self, pass: &VersionPass) -> Result<u64>;
 
     /// Returns once everything written so far survives a crash.
-    async fn flush(&self, pass: &Pass) -> Result<()>;
+    async fn flush(&self, pass: &VersionPass) -> Result<()>;
 
     /// Builds indexes over what was written. Slow; searches go on meanwhile.
-    async fn optimize(&self, pass: &Pass) -> Result<()>;
+    async fn optimize(&self, pass: &VersionPass) -> Result<()>;
 
     /// Fails when the store could not serve now.
     async fn check(&self) -> Result<()>;

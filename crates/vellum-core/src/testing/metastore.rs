@@ -5,17 +5,18 @@
 //! the implementation's own tests.
 
 mod suite;
+mod versions;
 
 pub use suite::{metastore_suite, sample_collection, sample_row, store_rows};
 
-use crate::access::Pass;
-use crate::collection::{Collection, SparseSettings, Tuning};
+use crate::access::{Pass, VersionPass};
+use crate::collection::{Collection, IndexVersion, Lag, SparseSettings, Tuning};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feedback::Feedback;
-use crate::ids::{CollectionName, ContentHash, DocumentId, FeedbackId, JobId};
+use crate::ids::{CollectionName, ContentHash, DocumentId, FeedbackId, JobId, Space};
 use crate::job::Job;
 use crate::ledger::{Claimed, DocumentState, Lease, LedgerRow, Scope};
-use crate::ports::Metastore;
+use crate::ports::{Metastore, Missing};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,8 +30,12 @@ pub struct MemoryMetastore {
 
 #[derive(Debug, Default)]
 struct Tables {
-    collections: BTreeMap<CollectionName, Collection>,
-    rows: BTreeMap<(CollectionName, String), LedgerRow>,
+    /// The space of each collection's live version.
+    live: BTreeMap<CollectionName, Space>,
+    /// How collections are searched, where somebody said so.
+    tunings: BTreeMap<CollectionName, Tuning>,
+    versions: BTreeMap<Space, versions::Stored>,
+    rows: BTreeMap<(Space, String), LedgerRow>,
     jobs: BTreeMap<JobId, Job>,
     feedback: BTreeMap<(CollectionName, FeedbackId), Feedback>,
     leases: BTreeMap<u64, OpenLease>,
@@ -39,7 +44,7 @@ struct Tables {
 
 #[derive(Debug)]
 struct OpenLease {
-    collection: CollectionName,
+    space: Space,
     owner: String,
     until: Instant,
 }
@@ -51,19 +56,39 @@ impl MemoryMetastore {
     }
 }
 
+fn missing(name: &CollectionName) -> Error {
+    Error::new(ErrorKind::NotFound, format!("collection `{name}` does not exist"))
+}
+
 impl Tables {
-    fn must_exist(&self, name: &CollectionName) -> Result<()> {
-        if self.collections.contains_key(name) {
+    fn must_exist(&self, pass: &VersionPass) -> Result<()> {
+        if self.versions.contains_key(pass.space()) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::NotFound, format!("collection `{name}` does not exist")))
+        Err(missing(pass.collection()))
+    }
+
+    /// Fails unless the collection has a live version.
+    fn must_be_live(&self, name: &CollectionName) -> Result<()> {
+        if self.live.contains_key(name) { Ok(()) } else { Err(missing(name)) }
+    }
+
+    /// The collection as its live version shows it.
+    fn seen(&self, name: &CollectionName) -> Option<Collection> {
+        let stored = self.versions.get(self.live.get(name)?)?;
+        Some(self.tuned(&stored.collection))
     }
 
     /// The indexed rows of the pass's collection, ascending by uri.
-    fn indexed<'a>(&'a self, pass: &'a Pass) -> impl Iterator<Item = &'a LedgerRow> {
-        let of = |(collection, _): &(CollectionName, String)| collection == pass.collection();
+    fn indexed<'a>(&'a self, pass: &'a VersionPass) -> impl Iterator<Item = &'a LedgerRow> {
+        let of = |(space, _): &(Space, String)| space == pass.space();
         let rows = self.rows.iter().filter(move |(key, _)| of(key)).map(|(_, row)| row);
         rows.filter(|row| row.state == DocumentState::Indexed)
+    }
+
+    fn live_leases(&self, space: &Space) -> usize {
+        let now = Instant::now();
+        self.leases.values().filter(|lease| lease.space == *space && lease.until > now).count()
     }
 
     fn is_live(&self, token: u64) -> bool {
@@ -71,9 +96,9 @@ impl Tables {
     }
 
     /// Fails unless every row of `documents` is claimed under `lease`.
-    fn must_hold(&self, pass: &Pass, lease: &Lease, documents: &[DocumentId]) -> Result<()> {
-        let foreign = self.rows.iter().find(|((collection, _), row)| {
-            collection == pass.collection()
+    fn must_hold(&self, pass: &VersionPass, lease: &Lease, documents: &[DocumentId]) -> Result<()> {
+        let foreign = self.rows.iter().find(|((space, _), row)| {
+            space == pass.space()
                 && documents.contains(&row.document)
                 && row.claim != Some(lease.token)
         });
@@ -89,39 +114,80 @@ impl Metastore for MemoryMetastore {
     async fn create_collection(&self, collection: &Collection) -> Result<()> {
         let mut tables = self.tables();
         let name = &collection.name;
-        if tables.collections.contains_key(name) {
+        if tables.live.contains_key(name) {
             let taken = format!("collection `{name}` exists already");
             return Err(Error::new(ErrorKind::Conflict, taken));
         }
-        tables.collections.insert(name.clone(), collection.clone());
+        tables.create_version(collection)?;
+        tables.tunings.insert(name.clone(), collection.tuning.clone());
+        tables.live.insert(name.clone(), collection.space.clone());
+        tables.first_promotion(collection);
         Ok(())
     }
 
     async fn collection(&self, name: &CollectionName) -> Result<Option<Collection>> {
-        Ok(self.tables().collections.get(name).cloned())
+        Ok(self.tables().seen(name))
     }
 
     async fn collections(&self) -> Result<Vec<Collection>> {
-        Ok(self.tables().collections.values().cloned().collect())
+        let tables = self.tables();
+        Ok(tables.live.keys().filter_map(|name| tables.seen(name)).collect())
     }
 
-    async fn settle_sparse(&self, pass: &Pass, sparse: Option<&SparseSettings>) -> Result<()> {
+    async fn create_version(&self, pass: &Pass, version: &Collection) -> Result<()> {
+        pass.must_write()?;
+        self.tables().create_version(version)
+    }
+
+    async fn versions(&self, pass: &Pass) -> Result<Vec<IndexVersion>> {
+        Ok(self.tables().versions_of(pass.collection()))
+    }
+
+    async fn set_built(&self, pass: &VersionPass, built_ms: Option<i64>) -> Result<()> {
+        pass.must_write()?;
+        self.tables().version(pass)?.built_ms = built_ms;
+        Ok(())
+    }
+
+    async fn lag(&self, pass: &VersionPass) -> Result<Lag> {
+        Ok(self.tables().lag(pass))
+    }
+
+    async fn promote(&self, pass: &VersionPass, now_ms: i64, missing: Missing) -> Result<()> {
+        pass.must_write()?;
+        self.tables().promote(pass, now_ms, missing)
+    }
+
+    async fn roll_back(&self, pass: &VersionPass) -> Result<()> {
+        pass.must_write()?;
+        self.tables().roll_back(pass)
+    }
+
+    async fn delete_version(&self, pass: &VersionPass) -> Result<()> {
         pass.must_write()?;
         let mut tables = self.tables();
-        tables.must_exist(pass.collection())?;
-        if let Some(collection) = tables.collections.get_mut(pass.collection()) {
-            collection.sparse = sparse.cloned();
+        if tables.live.get(pass.collection()) == Some(pass.space()) {
+            return Err(Error::new(ErrorKind::Conflict, "the version is live"));
         }
+        tables.forget(pass.space());
+        Ok(())
+    }
+
+    async fn settle_sparse(
+        &self,
+        pass: &VersionPass,
+        sparse: Option<&SparseSettings>,
+    ) -> Result<()> {
+        pass.must_write()?;
+        self.tables().version(pass)?.collection.sparse = sparse.cloned();
         Ok(())
     }
 
     async fn set_tuning(&self, pass: &Pass, tuning: &Tuning) -> Result<()> {
         pass.must_write()?;
         let mut tables = self.tables();
-        tables.must_exist(pass.collection())?;
-        if let Some(collection) = tables.collections.get_mut(pass.collection()) {
-            collection.tuning = tuning.clone();
-        }
+        tables.must_be_live(pass.collection())?;
+        tables.tunings.insert(pass.collection().clone(), tuning.clone());
         Ok(())
     }
 
@@ -129,30 +195,32 @@ impl Metastore for MemoryMetastore {
         pass.must_write()?;
         let name = pass.collection();
         let mut tables = self.tables();
-        tables.collections.remove(name);
-        tables.rows.retain(|(collection, _), _| collection != name);
+        tables.live.remove(name);
         tables.jobs.retain(|_, job| job.spec.collection != *name);
-        tables.leases.retain(|_, lease| lease.collection != *name);
+        tables.tunings.remove(name);
         tables.feedback.retain(|(collection, _), _| collection != name);
+        for version in tables.versions_of(name) {
+            tables.forget(&version.collection.space);
+        }
         Ok(())
     }
 
     async fn open_lease(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         owner: &str,
         job: JobId,
         ttl: Duration,
     ) -> Result<Lease> {
         pass.must_write()?;
         let mut tables = self.tables();
-        tables.must_exist(pass.collection())?;
+        tables.must_exist(pass)?;
         tables.last_token += 1;
         let token = tables.last_token;
-        let (collection, owner) = (pass.collection().clone(), owner.to_owned());
-        let is_earlier = |lease: &OpenLease| lease.owner == owner && lease.collection == collection;
+        let (space, owner) = (pass.space().clone(), owner.to_owned());
+        let is_earlier = |lease: &OpenLease| lease.owner == owner && lease.space == space;
         tables.leases.retain(|_, lease| !is_earlier(lease));
-        let lease = OpenLease { collection, owner, until: Instant::now() + ttl };
+        let lease = OpenLease { space, owner, until: Instant::now() + ttl };
         tables.leases.insert(token, lease);
         Ok(Lease { token, job })
     }
@@ -172,39 +240,32 @@ impl Metastore for MemoryMetastore {
         Ok(())
     }
 
-    async fn live_leases(&self, pass: &Pass) -> Result<u64> {
-        let tables = self.tables();
-        let live = tables
-            .leases
-            .values()
-            .filter(|lease| lease.collection == *pass.collection() && lease.until > Instant::now());
-        Ok(live.count() as u64)
+    async fn live_leases(&self, pass: &VersionPass) -> Result<u64> {
+        Ok(self.tables().live_leases(pass.space()) as u64)
     }
 
     async fn claim(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         lease: &Lease,
         new: &[LedgerRow],
         documents: &[DocumentId],
     ) -> Result<Claimed> {
         pass.must_write()?;
         let mut tables = self.tables();
-        tables.must_exist(pass.collection())?;
+        tables.must_exist(pass)?;
         if !tables.is_live(lease.token) {
             return Err(Lease::ended());
         }
         for row in new {
-            let key = (pass.collection().clone(), row.uri.clone());
+            let key = (pass.space().clone(), row.uri.clone());
             tables.rows.entry(key).or_insert_with(|| row.clone());
         }
         let mut claimed = Claimed::default();
         let keys: Vec<_> = tables
             .rows
             .iter()
-            .filter(|((collection, _), row)| {
-                collection == pass.collection() && documents.contains(&row.document)
-            })
+            .filter(|((space, _), row)| space == pass.space() && documents.contains(&row.document))
             .map(|(key, row)| (key.clone(), row.document, row.claim))
             .collect();
         for (key, document, claim) in keys {
@@ -218,47 +279,47 @@ impl Metastore for MemoryMetastore {
         Ok(claimed)
     }
 
-    async fn commit(&self, pass: &Pass, lease: &Lease, rows: &[LedgerRow]) -> Result<()> {
+    async fn commit(&self, pass: &VersionPass, lease: &Lease, rows: &[LedgerRow]) -> Result<()> {
         pass.must_write()?;
         let mut tables = self.tables();
         for row in rows {
-            let stored = tables.rows.get(&(pass.collection().clone(), row.uri.clone()));
+            let stored = tables.rows.get(&(pass.space().clone(), row.uri.clone()));
             if stored.is_none_or(|stored| stored.claim != Some(lease.token)) {
                 return Err(Lease::taken_over(&row.uri));
             }
         }
         for row in rows {
             let row = LedgerRow { claim: None, ..row.clone() };
-            tables.rows.insert((pass.collection().clone(), row.uri.clone()), row);
+            tables.rows.insert((pass.space().clone(), row.uri.clone()), row);
         }
         Ok(())
     }
 
     async fn delete_rows(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         lease: &Lease,
         documents: &[DocumentId],
     ) -> Result<()> {
         pass.must_write()?;
         let mut tables = self.tables();
         tables.must_hold(pass, lease, documents)?;
-        tables.rows.retain(|(collection, _), row| {
-            collection != pass.collection() || !documents.contains(&row.document)
-        });
+        tables
+            .rows
+            .retain(|(space, _), row| space != pass.space() || !documents.contains(&row.document));
         Ok(())
     }
 
     async fn rows(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         scope: Scope<'_>,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<LedgerRow>> {
         let tables = self.tables();
-        let rows = tables.rows.iter().filter(|((collection, uri), row)| {
-            collection == pass.collection()
+        let rows = tables.rows.iter().filter(|((space, uri), row)| {
+            space == pass.space()
                 && match scope {
                     Scope::Prefix(prefix) => uri.starts_with(prefix),
                     Scope::Source(source) => row.source == source,
@@ -270,7 +331,7 @@ impl Metastore for MemoryMetastore {
 
     async fn same_content(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         content: &ContentHash,
         after: Option<&str>,
         limit: usize,
@@ -285,7 +346,7 @@ impl Metastore for MemoryMetastore {
 
     async fn untold_copies(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         after: Option<&ContentHash>,
         limit: usize,
     ) -> Result<Vec<ContentHash>> {
@@ -305,7 +366,7 @@ impl Metastore for MemoryMetastore {
 
     async fn copies(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         documents: &[DocumentId],
     ) -> Result<Vec<(DocumentId, String)>> {
         let tables = self.tables();
@@ -319,18 +380,21 @@ impl Metastore for MemoryMetastore {
         Ok(copies)
     }
 
-    async fn totals(&self, pass: &Pass) -> Result<(u64, u64)> {
+    async fn totals(&self, pass: &VersionPass) -> Result<(u64, u64)> {
         let tables = self.tables();
         Ok(tables.indexed(pass).fold((0, 0), |(n, sum), row| (n + 1, sum + u64::from(row.chunks))))
     }
 
-    async fn find_document(
-        &self,
-        document: DocumentId,
-    ) -> Result<Option<(CollectionName, LedgerRow)>> {
+    async fn find_document(&self, document: DocumentId) -> Result<Option<(Collection, LedgerRow)>> {
         let tables = self.tables();
-        let found = tables.rows.iter().find(|(_, row)| row.document == document);
-        Ok(found.map(|((collection, _), row)| (collection.clone(), row.clone())))
+        for (name, space) in &tables.live {
+            let mut rows = tables.rows.iter().filter(|((of, _), _)| of == space);
+            let found = rows.find(|(_, row)| row.document == document);
+            if let (Some((_, row)), Some(seen)) = (found, tables.seen(name)) {
+                return Ok(Some((seen, row.clone())));
+            }
+        }
+        Ok(None)
     }
 
     async fn put_job(&self, job: &Job) -> Result<()> {
@@ -386,7 +450,7 @@ impl Metastore for MemoryMetastore {
 
     async fn put_feedback(&self, pass: &Pass, feedback: &Feedback) -> Result<()> {
         let mut tables = self.tables();
-        tables.must_exist(pass.collection())?;
+        tables.must_be_live(pass.collection())?;
         let key = (pass.collection().clone(), feedback.id);
         tables.feedback.insert(key, feedback.clone());
         Ok(())

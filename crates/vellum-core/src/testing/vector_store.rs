@@ -10,16 +10,18 @@ mod memory;
 
 pub use memory::{MemoryVectorStore, idf, matches};
 
-use crate::access::{Pass, Principal, Verb};
+use crate::access::{Pass, Principal, Verb, VersionPass};
 use crate::chunk::{Chunk, PageStart, Parent};
+use crate::collection::Collection;
 use crate::document::{Document, Format, Layout, PageSize, Places, Position, Rect, Span};
 use crate::error::{ErrorKind, Result};
 use crate::filter::{Field, Filter, Finite, Folder, Interval, Measure};
-use crate::ids::{ChunkId, CollectionName, ContentHash, DocumentId};
+use crate::ids::{ChunkId, CollectionName, ContentHash, DocumentId, Space};
 use crate::metadata::{Metadata, instant};
 use crate::ports::{
     Leg, LegVector, Point, Precision, ScoredId, StoreSpec, StoredChunk, VectorStore, WithVectors,
 };
+use crate::testing::metastore::sample_collection;
 use crate::vector::{Embedding, SparseVector};
 use std::ops::Bound;
 
@@ -49,13 +51,20 @@ pub async fn suite(store: &dyn VectorStore) {
     nothing_in_nothing_out(store).await;
     upkeep_changes_no_answer(store).await;
     collections_are_apart_and_drop_for_good(store).await;
+    versions_are_apart(store).await;
     store.check().await.expect("check passes on a healthy store");
 }
 
-/// Returns the owner's pass for the collection `name`.
-pub fn pass(name: &str, verb: Verb) -> Pass {
-    let collection: CollectionName = name.parse().expect("test collection names are valid");
-    Pass::grant(&Principal::Owner, &collection, verb).expect("the owner gets a pass")
+/// Returns the owner's pass for the version of the collection `name` that is kept under its name alone.
+pub fn pass(name: &str, verb: Verb) -> VersionPass {
+    pass_at(name, name, verb)
+}
+
+/// Returns the owner's pass for the version of the collection `name` in `space`.
+fn pass_at(name: &str, space: &str, verb: Verb) -> VersionPass {
+    let seen = Collection { space: Space::from_stored(space), ..sample_collection(name) };
+    let pass = Pass::grant(&Principal::Owner, &seen.name, verb).expect("the owner gets a pass");
+    pass.at(&seen).expect("the pass is for this collection")
 }
 
 /// Returns the `ordinal`-th chunk of a test document; the uri decides name, format, language, size and metadata.
@@ -165,7 +174,7 @@ fn fixture() -> Vec<Point> {
 }
 
 /// Returns the writing pass of an empty or filled collection.
-async fn fresh(store: &dyn VectorStore, name: &str, points: Vec<Point>) -> Pass {
+async fn fresh(store: &dyn VectorStore, name: &str, points: Vec<Point>) -> VersionPass {
     let owner = pass(name, Verb::Write);
     store.drop_collection(&owner).await.expect("drop of none or some");
     store.create(&owner, StoreSpec { dim: DIM }).await.expect("create");
@@ -173,7 +182,7 @@ async fn fresh(store: &dyn VectorStore, name: &str, points: Vec<Point>) -> Pass 
     owner
 }
 
-async fn done(store: &dyn VectorStore, owner: &Pass) {
+async fn done(store: &dyn VectorStore, owner: &VersionPass) {
     store.drop_collection(owner).await.expect("drop");
 }
 
@@ -185,7 +194,7 @@ fn ids(chunks: &[Chunk]) -> Vec<ChunkId> {
     chunks.iter().map(|chunk| chunk.id).collect()
 }
 
-async fn everything(store: &dyn VectorStore, owner: &Pass) -> Vec<StoredChunk> {
+async fn everything(store: &dyn VectorStore, owner: &VersionPass) -> Vec<StoredChunk> {
     let chunks = store.scan(owner, None, 1000, None).await.expect("scan");
     store.fetch(owner, &ids(&chunks), WithVectors::Yes).await.expect("fetch")
 }
@@ -387,7 +396,12 @@ fn filters_on_what_documents_say() -> Vec<Filter> {
     negated.chain(beside).chain(leaves.iter().cloned()).collect()
 }
 
-async fn check_filter(store: &dyn VectorStore, owner: &Pass, points: &[Point], filter: &Filter) {
+async fn check_filter(
+    store: &dyn VectorStore,
+    owner: &VersionPass,
+    points: &[Point],
+    filter: &Filter,
+) {
     let mut expected: Vec<ChunkId> =
         points.iter().map(|p| &p.chunk).filter(|c| matches(filter, c)).map(|c| c.id).collect();
     expected.sort();
@@ -552,6 +566,18 @@ async fn collections_are_apart_and_drop_for_good(store: &dyn VectorStore) {
     assert_eq!(store.count(&one).await.expect("count"), 0, "a new collection is empty");
     assert_eq!(store.count(&two).await.expect("count"), 0);
     done(store, &one).await;
+    done(store, &two).await;
+}
+
+async fn versions_are_apart(store: &dyn VectorStore) {
+    let one = fresh(store, "suite-versions", fixture()).await;
+    let two = pass_at("suite-versions", "suite-versions@0123456789abcdef", Verb::Write);
+    store.drop_collection(&two).await.expect("drop what an earlier run left");
+    assert_eq!(kind(store.count(&two).await), Some(ErrorKind::NotFound), "none of another version");
+    store.create(&two, StoreSpec { dim: DIM + 1 }).await.expect("a version has its own spec");
+    assert_eq!(store.count(&two).await.expect("count"), 0);
+    store.drop_collection(&one).await.expect("drop");
+    assert_eq!(store.count(&two).await.expect("count"), 0, "a version outlives another");
     done(store, &two).await;
 }
 

@@ -3,7 +3,9 @@
 use crate::extract::{Caller, Json as Body, Path};
 use crate::problem::Problem;
 use crate::server::Server;
-use crate::wire::{CollectionChange, CollectionInfo, CollectionList, CollectionShow};
+use crate::wire::{
+    CollectionChange, CollectionInfo, CollectionList, CollectionRequest, CollectionShow,
+};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -62,6 +64,21 @@ pub(crate) async fn change(
     let summary = collections::summary(&server.app, &pass).await?;
     let digest = collections::digest(&server.app, &pass).await?;
     Ok(Json(CollectionShow::new(summary, digest)))
+}
+
+/// Makes an empty collection with the server's settings.
+#[utoipa::path(
+    post, path = "/api/v1/collections", tag = "collections", request_body = CollectionRequest,
+    responses((status = 201, body = CollectionInfo), (status = "default", body = Problem))
+)]
+pub(crate) async fn create(
+    State(server): State<Arc<Server>>,
+    Caller(principal): Caller,
+    Body(request): Body<CollectionRequest>,
+) -> Result<(StatusCode, Json<CollectionInfo>), Problem> {
+    let pass = Pass::grant(&principal, &request.name, Verb::Write)?;
+    let made = collections::create(&server.app, &pass).await?;
+    Ok((StatusCode::CREATED, Json(made.into())))
 }
 
 /// Deletes a collection with everything in it.

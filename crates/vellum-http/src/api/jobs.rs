@@ -48,7 +48,7 @@ pub(crate) async fn start(
 }
 
 /// Answers that a job is accepted, and where it is.
-fn accepted(server: &Server, id: JobId, live: Progress) -> Response {
+pub(crate) fn accepted(server: &Server, id: JobId, live: Progress) -> Response {
     // Ids and base paths are visible ASCII; a base path that is not would match no request.
     let location = HeaderValue::try_from(format!("{}/api/v1/jobs/{id}", server.base_path))
         .unwrap_or(HeaderValue::from_static(""));

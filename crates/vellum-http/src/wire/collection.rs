@@ -194,7 +194,7 @@ impl From<CollectionChange> for Change {
 impl From<Summary> for CollectionInfo {
     fn from(summary: Summary) -> Self {
         Self {
-            index_version: summary.collection.settings.digest(),
+            index_version: summary.collection.version(),
             splitter: (&summary.collection.settings.splitter).into(),
             name: summary.collection.name,
             documents: summary.documents,
@@ -208,12 +208,13 @@ impl CollectionShow {
     /// Returns what `collection show` tells; `digest` is that of [`vellum_rag::collections::digest`].
     pub fn new(summary: Summary, digest: String) -> Self {
         let collection = summary.collection;
+        let index_version = collection.version();
         let (language, others) = match collection.sparse {
             Some(sparse) => (sparse.language, sparse.others),
             None => (collection.language, Vec::new()),
         };
         Self {
-            index_version: collection.settings.digest(),
+            index_version,
             splitter: (&collection.settings.splitter).into(),
             name: collection.name,
             documents: summary.documents,

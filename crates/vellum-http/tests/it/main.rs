@@ -14,4 +14,5 @@ mod limits;
 mod pages;
 mod spy;
 mod stream;
+mod versions;
 mod world;

@@ -5,17 +5,17 @@ use futures::{StreamExt, stream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use vellum_core::access::Pass;
+use vellum_core::access::{Pass, VersionPass};
 use vellum_core::chunk::Chunk;
-use vellum_core::collection::{Collection, SparseSettings, Tuning};
+use vellum_core::collection::{Collection, IndexVersion, Lag, SparseSettings, Tuning};
 use vellum_core::feedback::Feedback;
 use vellum_core::filter::Filter;
 use vellum_core::ids::{ChunkId, CollectionName, ContentHash, DocumentId, FeedbackId, JobId};
 use vellum_core::job::Job;
 use vellum_core::ledger::{Claimed, Lease, LedgerRow, Scope};
 use vellum_core::ports::{
-    Content, ConvertInput, Converter, Embedder, EmbedderInfo, Leg, Listing, Metastore, ObjectMeta,
-    ObjectStore, Parts, Point, ScoredId, StoreSpec, StoredChunk, TextKind, VectorStore,
+    Content, ConvertInput, Converter, Embedder, EmbedderInfo, Leg, Listing, Metastore, Missing,
+    ObjectMeta, ObjectStore, Parts, Point, ScoredId, StoreSpec, StoredChunk, TextKind, VectorStore,
     WithVectors,
 };
 use vellum_core::testing::ManualClock;
@@ -48,6 +48,8 @@ impl Spy {
             objects: self.clone(),
             converter: self.clone(),
             embedder: self.clone(),
+            earlier_embedders: Vec::new(),
+            kept: Arc::<vellum_core::testing::MemoryKeptOriginals>::default(),
             vectors: self.clone(),
             metastore: self.clone(),
             reranker: None,
@@ -117,43 +119,48 @@ impl Embedder for Spy {
 
 #[async_trait]
 impl VectorStore for Spy {
-    async fn create(&self, _: &Pass, _: StoreSpec) -> Result<()> {
+    async fn create(&self, _: &VersionPass, _: StoreSpec) -> Result<()> {
         self.seen()
     }
-    async fn drop_collection(&self, _: &Pass) -> Result<()> {
+    async fn drop_collection(&self, _: &VersionPass) -> Result<()> {
         self.seen()
     }
-    async fn upsert(&self, _: &Pass, _: Vec<Point>) -> Result<()> {
+    async fn upsert(&self, _: &VersionPass, _: Vec<Point>) -> Result<()> {
         self.seen()
     }
-    async fn update_sparse(&self, _: &Pass, _: Vec<(ChunkId, SparseVector)>) -> Result<()> {
+    async fn update_sparse(&self, _: &VersionPass, _: Vec<(ChunkId, SparseVector)>) -> Result<()> {
         self.seen()
     }
-    async fn delete_document(&self, _: &Pass, _: DocumentId, _: &[ChunkId]) -> Result<()> {
+    async fn delete_document(&self, _: &VersionPass, _: DocumentId, _: &[ChunkId]) -> Result<()> {
         self.seen()
     }
-    async fn search(&self, _: &Pass, _: &Leg) -> Result<Vec<ScoredId>> {
+    async fn search(&self, _: &VersionPass, _: &Leg) -> Result<Vec<ScoredId>> {
         self.seen()
     }
-    async fn fetch(&self, _: &Pass, _: &[ChunkId], _: WithVectors) -> Result<Vec<StoredChunk>> {
+    async fn fetch(
+        &self,
+        _: &VersionPass,
+        _: &[ChunkId],
+        _: WithVectors,
+    ) -> Result<Vec<StoredChunk>> {
         self.seen()
     }
     async fn scan(
         &self,
-        _: &Pass,
+        _: &VersionPass,
         _: Option<ChunkId>,
         _: usize,
         _: Option<&Filter>,
     ) -> Result<Vec<Chunk>> {
         self.seen()
     }
-    async fn count(&self, _: &Pass) -> Result<u64> {
+    async fn count(&self, _: &VersionPass) -> Result<u64> {
         self.seen()
     }
-    async fn flush(&self, _: &Pass) -> Result<()> {
+    async fn flush(&self, _: &VersionPass) -> Result<()> {
         self.seen()
     }
-    async fn optimize(&self, _: &Pass) -> Result<()> {
+    async fn optimize(&self, _: &VersionPass) -> Result<()> {
         self.seen()
     }
     async fn check(&self) -> Result<()> {
@@ -172,7 +179,28 @@ impl Metastore for Spy {
     async fn collections(&self) -> Result<Vec<Collection>> {
         self.seen()
     }
-    async fn settle_sparse(&self, _: &Pass, _: Option<&SparseSettings>) -> Result<()> {
+    async fn create_version(&self, _: &Pass, _: &Collection) -> Result<()> {
+        self.seen()
+    }
+    async fn versions(&self, _: &Pass) -> Result<Vec<IndexVersion>> {
+        self.seen()
+    }
+    async fn set_built(&self, _: &VersionPass, _: Option<i64>) -> Result<()> {
+        self.seen()
+    }
+    async fn lag(&self, _: &VersionPass) -> Result<Lag> {
+        self.seen()
+    }
+    async fn promote(&self, _: &VersionPass, _: i64, _: Missing) -> Result<()> {
+        self.seen()
+    }
+    async fn roll_back(&self, _: &VersionPass) -> Result<()> {
+        self.seen()
+    }
+    async fn delete_version(&self, _: &VersionPass) -> Result<()> {
+        self.seen()
+    }
+    async fn settle_sparse(&self, _: &VersionPass, _: Option<&SparseSettings>) -> Result<()> {
         self.seen()
     }
     async fn set_tuning(&self, _: &Pass, _: &Tuning) -> Result<()> {
@@ -181,7 +209,7 @@ impl Metastore for Spy {
     async fn delete_collection(&self, _: &Pass) -> Result<()> {
         self.seen()
     }
-    async fn open_lease(&self, _: &Pass, _: &str, _: JobId, _: Duration) -> Result<Lease> {
+    async fn open_lease(&self, _: &VersionPass, _: &str, _: JobId, _: Duration) -> Result<Lease> {
         self.seen()
     }
     async fn renew_lease(&self, _: &Lease, _: Duration) -> Result<()> {
@@ -190,27 +218,27 @@ impl Metastore for Spy {
     async fn close_lease(&self, _: &Lease) -> Result<()> {
         self.seen()
     }
-    async fn live_leases(&self, _: &Pass) -> Result<u64> {
+    async fn live_leases(&self, _: &VersionPass) -> Result<u64> {
         self.seen()
     }
     async fn claim(
         &self,
-        _: &Pass,
+        _: &VersionPass,
         _: &Lease,
         _: &[LedgerRow],
         _: &[DocumentId],
     ) -> Result<Claimed> {
         self.seen()
     }
-    async fn commit(&self, _: &Pass, _: &Lease, _: &[LedgerRow]) -> Result<()> {
+    async fn commit(&self, _: &VersionPass, _: &Lease, _: &[LedgerRow]) -> Result<()> {
         self.seen()
     }
-    async fn delete_rows(&self, _: &Pass, _: &Lease, _: &[DocumentId]) -> Result<()> {
+    async fn delete_rows(&self, _: &VersionPass, _: &Lease, _: &[DocumentId]) -> Result<()> {
         self.seen()
     }
     async fn rows(
         &self,
-        _: &Pass,
+        _: &VersionPass,
         _: Scope<'_>,
         _: Option<&str>,
         _: usize,
@@ -219,7 +247,7 @@ impl Metastore for Spy {
     }
     async fn same_content(
         &self,
-        _: &Pass,
+        _: &VersionPass,
         _: &ContentHash,
         _: Option<&str>,
         _: usize,
@@ -228,13 +256,13 @@ impl Metastore for Spy {
     }
     async fn untold_copies(
         &self,
-        _: &Pass,
+        _: &VersionPass,
         _: Option<&ContentHash>,
         _: usize,
     ) -> Result<Vec<ContentHash>> {
         self.seen()
     }
-    async fn copies(&self, _: &Pass, _: &[DocumentId]) -> Result<Vec<(DocumentId, String)>> {
+    async fn copies(&self, _: &VersionPass, _: &[DocumentId]) -> Result<Vec<(DocumentId, String)>> {
         self.seen()
     }
     async fn known_sources(&self, _: &Pass, _: &[String]) -> Result<Vec<String>> {
@@ -246,10 +274,10 @@ impl Metastore for Spy {
     async fn forget_jobs(&self, _: usize) -> Result<u64> {
         self.seen()
     }
-    async fn totals(&self, _: &Pass) -> Result<(u64, u64)> {
+    async fn totals(&self, _: &VersionPass) -> Result<(u64, u64)> {
         self.seen()
     }
-    async fn find_document(&self, _: DocumentId) -> Result<Option<(CollectionName, LedgerRow)>> {
+    async fn find_document(&self, _: DocumentId) -> Result<Option<(Collection, LedgerRow)>> {
         self.seen()
     }
     async fn put_feedback(&self, _: &Pass, _: &Feedback) -> Result<()> {

@@ -51,6 +51,8 @@ pub(crate) fn app(objects: Arc<MemoryObjectStore>) -> App {
         objects,
         converter: Arc::new(PlainConverter),
         embedder: Arc::new(HashEmbedder::new(24)),
+        earlier_embedders: Vec::new(),
+        kept: Arc::<vellum_core::testing::MemoryKeptOriginals>::default(),
         vectors: Arc::new(MemoryVectorStore::default()),
         metastore: Arc::new(MemoryMetastore::default()),
         reranker: None,
@@ -61,6 +63,10 @@ pub(crate) fn app(objects: Arc<MemoryObjectStore>) -> App {
         jobs: Jobs::default(),
         pictures: Pictures::default(),
     }
+}
+
+pub(crate) fn pass(collection: &str) -> Pass {
+    Pass::grant(&Principal::Owner, &collection.parse().unwrap(), Verb::Write).unwrap()
 }
 
 pub(crate) fn state(app: Arc<App>, guard: Guard) -> State {
@@ -98,8 +104,7 @@ impl World {
     }
 
     pub(crate) async fn ingest(&self, collection: &str, source: &str) {
-        let name = collection.parse().unwrap();
-        let pass = Pass::grant(&Principal::Owner, &name, Verb::Write).unwrap();
+        let pass = pass(collection);
         let (_, mut progress) =
             jobs::start(&self.app, &pass, &jobs::Request::of(source)).await.unwrap();
         let ended = progress.wait_for(|progress| progress.job.state.is_final()).await.unwrap();
@@ -114,6 +119,18 @@ impl World {
         }
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         send(&self.router, request, &headers, body).await
+    }
+
+    /// Returns the bytes at `path`.
+    pub(crate) async fn download(&self, path: &str) -> Vec<u8> {
+        let request = Request::get(path)
+            .header("host", "localhost:7117")
+            .header("authorization", "Bearer t0ken")
+            .body(Body::empty())
+            .unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        response.into_body().collect().await.unwrap().to_bytes().to_vec()
     }
 
     /// Opens `path` as a browser does.

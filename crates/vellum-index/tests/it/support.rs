@@ -1,7 +1,7 @@
 //! Collections and points for tests.
 
 use std::path::Path;
-use vellum_core::access::{Pass, Verb};
+use vellum_core::access::{Verb, VersionPass};
 use vellum_core::ports::{Leg, LegVector, Point, Precision, StoreSpec, VectorStore};
 use vellum_core::testing::vector_store::{chunk, pass, point};
 use vellum_core::vector::{Embedding, SparseVector};
@@ -33,7 +33,7 @@ pub(crate) fn open(root: &Path) -> EdgeStore {
     EdgeStore::open_with(root.to_owned(), small()).unwrap()
 }
 
-pub(crate) async fn created(store: &EdgeStore, name: &str) -> Pass {
+pub(crate) async fn created(store: &EdgeStore, name: &str) -> VersionPass {
     let owner = pass(name, Verb::Write);
     store.create(&owner, StoreSpec { dim: DIM }).await.unwrap();
     owner

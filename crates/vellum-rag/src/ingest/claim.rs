@@ -8,6 +8,7 @@ use super::commit::keep;
 use super::{Run, remove};
 use crate::plan::{self, Step};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -27,9 +28,18 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// How long a worker that says nothing is taken to live.
 pub(super) const LEASE: Duration = Duration::from_secs(60);
 
+/// A document that needs work, as it was listed.
+pub(super) struct Planned {
+    pub(super) object: ObjectMeta,
+    /// The source that it belongs to.
+    pub(super) source: Arc<str>,
+}
+
 /// One document to be worked on.
 pub(super) struct Work {
     pub(super) object: ObjectMeta,
+    /// The source that it belongs to.
+    pub(super) source: Arc<str>,
     /// Its ledger row as it stood before the claim.
     pub(super) row: LedgerRow,
 }
@@ -44,10 +54,10 @@ impl Work {
 /// Claims what is planned and hands it on, until both the plan and the documents of other workers are used up.
 pub(super) async fn claim(
     run: &Run<'_>,
-    mut planned: mpsc::Receiver<ObjectMeta>,
+    mut planned: mpsc::Receiver<Planned>,
     claimed: mpsc::Sender<Work>,
 ) -> Result<()> {
-    let mut waiting: Vec<ObjectMeta> = Vec::new();
+    let mut waiting: Vec<Planned> = Vec::new();
     let mut planning = true;
     while planning || !waiting.is_empty() {
         let mut group = Vec::new();
@@ -78,24 +88,25 @@ pub(super) async fn claim(
 /// Returns the claimed documents of a group that are still to be done; those of other workers go to `waiting`.
 async fn claim_group(
     run: &Run<'_>,
-    group: Vec<ObjectMeta>,
-    waiting: &mut Vec<ObjectMeta>,
+    group: Vec<Planned>,
+    waiting: &mut Vec<Planned>,
 ) -> Result<Vec<Work>> {
-    let ids: Vec<DocumentId> = group.iter().map(|object| run.id_of(&object.uri)).collect();
-    let queued: Vec<LedgerRow> = group.iter().map(|object| queued(run, object)).collect();
+    let ids: Vec<DocumentId> = group.iter().map(|it| run.id_of(&it.object.uri)).collect();
+    let queued: Vec<LedgerRow> = group.iter().map(|it| queued(run, it)).collect();
     let claimed = run.app.metastore.claim(run.pass, &run.lease, &queued, &ids).await?;
     let mut rows: HashMap<DocumentId, LedgerRow> =
         claimed.rows.into_iter().map(|row| (row.document, row)).collect();
     let (mut works, mut done) = (Vec::new(), Vec::new());
-    for (object, id) in group.into_iter().zip(ids) {
+    for (planned, id) in group.into_iter().zip(ids) {
         let Some(row) = rows.remove(&id) else {
-            waiting.push(object);
+            waiting.push(planned);
             continue;
         };
+        let Planned { object, source } = planned;
         // Another worker may have finished it since it was planned.
         match plan::compare(object, Some(row), &run.settings, run.spec.rejected) {
             Step::Add(_) | Step::Remove(_) => {}
-            Step::Update(object, row) => works.push(Work { object, row }),
+            Step::Update(object, row) => works.push(Work { object, source, row }),
             Step::Keep(row) | Step::StillRejected(row) => done.push(row),
         }
     }
@@ -109,7 +120,8 @@ async fn claim_group(
 }
 
 /// Returns the row of a document of which nothing is known but the listing.
-fn queued(run: &Run<'_>, object: &ObjectMeta) -> LedgerRow {
+fn queued(run: &Run<'_>, planned: &Planned) -> LedgerRow {
+    let Planned { object, source } = planned;
     LedgerRow {
         document: run.id_of(&object.uri),
         uri: object.uri.clone(),
@@ -122,7 +134,7 @@ fn queued(run: &Run<'_>, object: &ObjectMeta) -> LedgerRow {
         chunks: 0,
         pages: 0,
         bytes: object.size,
-        source: run.spec.source.clone(),
+        source: source.to_string(),
         job: Some(run.lease.job),
         version: 0,
         attempts: 0,

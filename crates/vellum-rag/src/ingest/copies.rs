@@ -67,7 +67,7 @@ async fn promote(run: &Run<'_>, mut contents: Vec<ContentHash>) -> Result<bool> 
                 size: row.bytes,
                 etag: row.etag.clone(),
             };
-            document::promote(run, Work { object, row })
+            document::promote(run, Work { object, source: row.source.as_str().into(), row })
         });
         let outcomes = stream::iter(works).buffer_unordered(run.concurrency());
         wrote |= commit_group(run, outcomes.try_collect().await?, Count::Chunks).await?;

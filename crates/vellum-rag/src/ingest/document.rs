@@ -2,34 +2,33 @@
 
 use super::claim::{Work, must_hold};
 use super::copies::original_of;
+use super::cut::{About, split_part};
+use super::remembered::{self, Body};
 use super::{PERMIT_BYTES, Run};
 use crate::bm25::{self, Analyser};
-use crate::language;
 use crate::search::analyser;
-use crate::split::{self, Origin, Place};
-use futures::StreamExt;
+use crate::split::Place;
+use futures::{StreamExt, future, stream};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vellum_core::chunk::Chunk;
-use vellum_core::collection::SplitterSettings;
-use vellum_core::document::{Document, Format, PAGES_WITHOUT_TEXT};
+use vellum_core::document::PAGES_WITHOUT_TEXT;
 use vellum_core::filter::{Field, Filter};
-use vellum_core::ids::{ChunkId, CollectionName, ContentHash, TextHash};
+use vellum_core::ids::{ChunkId, ContentHash, TextHash};
 use vellum_core::ledger::{DocumentState, LedgerRow};
-use vellum_core::metadata::Metadata;
-use vellum_core::ports::{Content, ConvertInput, Embedder, ObjectMeta, Point, TextKind};
+use vellum_core::ports::{Content, ConvertInput, ObjectMeta, Point, TextKind};
 use vellum_core::vector::{Embedding, SparseVector};
 use vellum_core::{Error, ErrorKind, Result, Retry};
 
 /// Warnings of a job that are kept; more of one kind tell nothing new.
 pub(super) const MAX_WARNINGS: usize = 100;
 /// Chunks that are embedded and written together.
-const BATCH: usize = 32;
+pub(super) const BATCH: usize = 32;
 /// Chunk ids that are read at a time when a document is withdrawn.
 const SCAN_PAGE: usize = 512;
 /// Mean chunk length that is assumed until the collection's own is settled, in terms.
-const PROVISIONAL_AVG_LEN: f32 = 120.0;
+pub(crate) const PROVISIONAL_AVG_LEN: f32 = 120.0;
 /// Documents in a row that fail because something does not answer, after which the job waits for it.
 const MAX_OUTAGES: u32 = 5;
 
@@ -158,14 +157,18 @@ async fn stages(
     let before = work.row;
     // Held while the source's bytes are in memory.
     let mut permit = run.memory.acquire_many(permits(run, work.object.size)).await;
-    let (object, content) = match run.app.objects.get(&work.object.uri, max_bytes(run)).await {
+    let (object, body) = match remembered::read(run, &work.object, max_bytes(run)).await {
         Ok(read) => read,
         Err(error) => return Err(Stop::Document(Box::new(row), error)),
     };
-    if let Content::Spooled { .. } = content {
+    if let Body::Bytes(Content::Spooled { .. }) = body {
         permit = run.memory.acquire_many(0).await;
     }
-    let hash = match hash_of(content.clone()).await {
+    let hash = match &body {
+        Body::Bytes(content) => hash_of(content.clone()).await,
+        Body::Text(text) => Ok(text.content.clone()),
+    };
+    let hash = match hash {
         Ok(hash) => hash,
         Err(error) => return Err(Stop::Document(Box::new(row), error)),
     };
@@ -173,7 +176,8 @@ async fn stages(
     row.bytes = object.size;
     let same = before.content.as_ref() == Some(&hash) && before.settings == run.settings;
     if may_cut_short && same && before.state == DocumentState::Indexed {
-        let row = LedgerRow { etag: object.etag, claim: None, source: row.source, ..before };
+        let LedgerRow { source, updated_ms, .. } = row;
+        let row = LedgerRow { etag: object.etag, claim: None, source, updated_ms, ..before };
         return Ok(Outcome::of(row, Change::Touched));
     }
     let change = if before.version == 0 { Change::Added } else { Change::Updated };
@@ -186,7 +190,7 @@ async fn stages(
         let row = LedgerRow { version, ..row };
         return Ok(Outcome { change, ..copy(run, row, &original, &before).await? });
     }
-    let stored = store_parts(run, &object, content, &mut row, written).await?;
+    let stored = store_parts(run, &object, body, &mut row, written).await?;
     drop(permit);
     match stored {
         Ok(()) if !written.ids.is_empty() => {
@@ -234,34 +238,27 @@ async fn copy(
     Ok(Outcome { wrote: had_chunks, ..Outcome::of(row, Change::Updated) })
 }
 
-/// What is known of a whole document from its first part.
-#[derive(Debug, Clone, Default)]
-struct About {
-    language: Option<&'static str>,
-    metadata: Metadata,
-}
-
-impl About {
-    fn of(part: &Document) -> Self {
-        let is_prose = !matches!(part.format, Format::Code | Format::Csv | Format::Json);
-        let language = if is_prose { language::detect(&part.text) } else { None };
-        Self { language, metadata: Metadata::of(&part.metadata) }
-    }
-}
-
 /// Converts, splits, embeds and writes the document part by part, then deletes what an older version left.
 ///
 /// The inner result is the document's own: its content cannot be read, perhaps after some of it was written.
 async fn store_parts(
     run: &Run<'_>,
     object: &ObjectMeta,
-    content: Content,
+    body: Body,
     row: &mut LedgerRow,
     written: &mut Written,
 ) -> Result<Result<()>> {
-    let mut parts = run.app.converter.parts(ConvertInput { name: object.name.clone(), content });
+    let (mut parts, known) = match body {
+        Body::Bytes(content) => {
+            let input = ConvertInput { name: object.name.clone(), content };
+            (run.app.converter.parts(input), None)
+        }
+        Body::Text(text) => {
+            (stream::once(future::ready(Ok(text.document))).boxed(), Some(text.about))
+        }
+    };
     let mut place = Place::default();
-    let mut about = About::default();
+    let mut about = known.clone().unwrap_or_default();
     while let Some(part) = parts.next().await {
         let part = match part {
             Ok(part) => part,
@@ -270,7 +267,9 @@ async fn store_parts(
         if written.ids.is_empty() {
             row.format = Some(part.format);
             row.title.clone_from(&part.title);
-            about = About::of(&part);
+            if known.is_none() {
+                about = About::of(&part);
+            }
         }
         if let Some(pages) = part.metadata.get(PAGES_WITHOUT_TEXT) {
             warn_of_scans(run, object, pages);
@@ -321,10 +320,10 @@ fn permits(run: &Run<'_>, size: u64) -> u32 {
 
 /// Returns the row as it stands before anything is known but the listing.
 fn new_row(run: &Run<'_>, work: &Work, task: Task) -> LedgerRow {
-    let Work { object, row: before } = work;
-    let (source, job) = match task {
-        Task::Follow => (run.spec.source.clone(), Some(run.lease.job)),
-        Task::Promote => (before.source.clone(), before.job),
+    let Work { object, source, row: before } = work;
+    let job = match task {
+        Task::Follow => Some(run.lease.job),
+        Task::Promote => before.job,
     };
     LedgerRow {
         document: before.document,
@@ -338,7 +337,7 @@ fn new_row(run: &Run<'_>, work: &Work, task: Task) -> LedgerRow {
         chunks: before.chunks,
         pages: 0,
         bytes: object.size,
-        source,
+        source: source.to_string(),
         job,
         version: before.version,
         attempts: before.attempts + 1,
@@ -410,94 +409,6 @@ async fn withdraw(run: &Run<'_>, row: &LedgerRow, written: &[ChunkId]) -> Result
     run.app.vectors.delete_document(run.pass, row.document, &keep).await
 }
 
-/// The chunks of a part of a document.
-struct Cut {
-    chunks: Vec<Chunk>,
-    /// One for each chunk; `None` where it has to be embedded.
-    vectors: Vec<Option<Embedding>>,
-    /// Where the next part begins.
-    end: Place,
-    /// Texts embedded.
-    embedded: u64,
-}
-
-/// Cuts a part of a document; embeds its sentences first where the splitter looks at their meaning.
-async fn split_part(
-    run: &Run<'_>,
-    part: Document,
-    place: Place,
-    object: &ObjectMeta,
-    row: &LedgerRow,
-    about: &About,
-) -> Result<Cut> {
-    let unread = || Error::new(ErrorKind::Internal, "a document is split before it is read");
-    let content = row.content.clone().ok_or_else(unread)?;
-    let cutter = Arc::new(Cutter {
-        embedder: run.app.embedder.clone(),
-        settings: run.collection.settings.splitter.clone(),
-        collection: run.collection.name.clone(),
-        name: object.name.clone(),
-        row: row.clone(),
-        content,
-        part,
-        about: about.clone(),
-    });
-    let sentences = {
-        let cutter = cutter.clone();
-        blocking(move || {
-            let n_tokens = |text: &str| cutter.embedder.n_tokens(text);
-            split::sentences(&cutter.part, &cutter.origin(), &cutter.settings, &n_tokens)
-        })
-        .await?
-    };
-    let mut with_vectors = Vec::with_capacity(sentences.len());
-    let mut embedded = 0;
-    for batch in sentences.chunks(BATCH) {
-        let texts: Vec<String> = batch.iter().map(|sentence| sentence.text.clone()).collect();
-        let (vectors, made) = embed(run, &texts).await?;
-        embedded += made;
-        with_vectors.extend(batch.iter().cloned().zip(vectors));
-    }
-    blocking(move || {
-        let mut end = place;
-        let (origin, settings) = (cutter.origin(), &cutter.settings);
-        let n_tokens = |text: &str| cutter.embedder.n_tokens(text);
-        let chunks =
-            split::split(&cutter.part, &mut end, &origin, settings, &n_tokens, &with_vectors);
-        let vectors = split::vectors(&chunks, place, &with_vectors);
-        Cut { chunks, vectors, end, embedded }
-    })
-    .await
-}
-
-/// A part of a document with all that cutting it needs, to be taken to other threads.
-struct Cutter {
-    embedder: Arc<dyn Embedder>,
-    settings: SplitterSettings,
-    collection: CollectionName,
-    name: String,
-    row: LedgerRow,
-    content: ContentHash,
-    part: Document,
-    about: About,
-}
-
-impl Cutter {
-    fn origin(&self) -> Origin<'_> {
-        Origin {
-            collection: &self.collection,
-            uri: &self.row.uri,
-            name: &self.name,
-            content: &self.content,
-            settings: &self.row.settings,
-            title: self.row.title.as_deref(),
-            language: self.about.language,
-            bytes: self.row.bytes,
-            metadata: &self.about.metadata,
-        }
-    }
-}
-
 /// Embeds and writes a batch of chunks of one document, of which some vectors are known; returns the number of texts that were
 /// embedded.
 async fn store(run: &Run<'_>, batch: &[Chunk], known: &[Option<Embedding>]) -> Result<u64> {
@@ -526,15 +437,15 @@ async fn store(run: &Run<'_>, batch: &[Chunk], known: &[Option<Embedding>]) -> R
 }
 
 /// Returns the vectors of `texts`, from the cache where it knows them, and how many were made.
-async fn embed(run: &Run<'_>, texts: &[String]) -> Result<(Vec<Embedding>, u64)> {
+pub(super) async fn embed(run: &Run<'_>, texts: &[String]) -> Result<(Vec<Embedding>, u64)> {
     if texts.is_empty() {
         return Ok((Vec::new(), 0));
     }
     let Some(cache) = &run.app.embeddings else {
-        let made = run.app.embedder.embed(texts, TextKind::Passage).await?;
+        let made = run.embedder.embed(texts, TextKind::Passage).await?;
         return Ok((made, texts.len() as u64));
     };
-    let info = run.app.embedder.info();
+    let info = run.embedder.info();
     let keys: Vec<TextHash> = texts.iter().map(|text| TextHash::of(text)).collect();
     let mut vectors = cache.get(&info.digest, &keys).await.unwrap_or_else(|error| {
         // Without its cache the work goes on, only slower.
@@ -546,7 +457,7 @@ async fn embed(run: &Run<'_>, texts: &[String]) -> Result<(Vec<Embedding>, u64)>
         .collect();
     let new: Vec<String> = unknown.iter().map(|&n| texts[n].clone()).collect();
     if !new.is_empty() {
-        let made = run.app.embedder.embed(&new, TextKind::Passage).await?;
+        let made = run.embedder.embed(&new, TextKind::Passage).await?;
         let keyed: Vec<(TextHash, Embedding)> =
             unknown.iter().map(|&n| keys[n]).zip(made.iter().cloned()).collect();
         if let Err(error) = cache.put(&info.digest, &keyed).await {
@@ -577,7 +488,7 @@ async fn encode_sparse(
 }
 
 /// Runs CPU work off the async threads.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {

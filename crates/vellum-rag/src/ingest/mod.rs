@@ -1,10 +1,13 @@
-//! Brings a collection in line with a source.
+//! Brings the live version of a collection in line with a source, or another version in line with the live one.
 //!
 //! ```text
 //! plan (listing x ledger) --bounded--> claim --bounded--> documents, a few at a time --bounded--> commit, in groups
 //!                                                         fetch -> convert -> split -> embed -> upsert -> delete stale
 //! then: follow removals -> tell copies apart -> settle BM25 -> optimise the index
 //! ```
+//!
+//! A build is the same work with another listing: the documents that the live version knows, read from where they came
+//! from. The version has a ledger of its own, so nothing here asks which of the two it is at.
 //!
 //! Invariants: a document is claimed before its first chunk is written, and vectors are flushed before the ledger
 //! says `indexed`; progress counts committed work only; `listed = added + updated + unchanged + rejected + failed` at
@@ -14,43 +17,55 @@
 mod claim;
 mod commit;
 mod copies;
+mod cut;
 mod document;
 mod planner;
+mod remembered;
 mod settle;
 
-pub(crate) use document::hash_of;
+pub(crate) use document::{PROVISIONAL_AVG_LEN, blocking, hash_of};
 
 use crate::app::App;
-use crate::collections;
 use crate::jobs::Progress;
+use crate::{collections, versions};
 use document::Outcome;
 use futures::StreamExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
-use vellum_core::Result;
-use vellum_core::access::Pass;
+use vellum_core::access::{Pass, VersionPass};
 use vellum_core::collection::Collection;
 use vellum_core::ids::DocumentId;
 use vellum_core::job::JobSpec;
-use vellum_core::ledger::Lease;
+use vellum_core::ledger::{Lease, Scope};
+use vellum_core::ports::{Embedder, StoreSpec};
+use vellum_core::{Error, ErrorKind, Result};
 
 /// Documents that may be planned ahead of the work; bounds memory, about 300 bytes each.
 const PLAN_AHEAD: usize = 16_384;
 /// Finished documents that may wait for their commit.
 const COMMIT_QUEUE: usize = 256;
+/// How often a build looks again for what came while it was at work.
+const CATCH_UPS: usize = 3;
 /// Unit of the byte budget's permits.
 const PERMIT_BYTES: u64 = 4 << 10;
 
 /// What the stages of one job share.
 struct Run<'a> {
     app: &'a App,
-    pass: &'a Pass,
+    pass: &'a VersionPass,
     spec: JobSpec,
+    /// The source of what is listed; of a build, each document has its own.
+    source: Arc<str>,
+    /// The live version that a build follows; `None` when a source is.
+    follows: Option<VersionPass>,
     lease: Lease,
     /// Unix time, in milliseconds, up to which nobody else can hold what this run has claimed.
     holds_until_ms: AtomicI64,
+    /// The collection, seen through the version that is written.
     collection: Collection,
+    embedder: &'a Arc<dyn Embedder>,
     /// Digest of the settings that documents are indexed under now.
     settings: String,
     /// Whether the store was empty when the job began, so that nothing stale can be in it.
@@ -87,19 +102,22 @@ pub(crate) async fn ingest(
         let progress = progress.borrow();
         (progress.job.id, progress.job.spec.clone())
     };
-    let collection = collections::ensure(app, pass).await?;
+    let Target { collection, at, follows } = target(app, pass, &spec).await?;
     let budget = app.settings.ingest.memory_budget;
     let asked_ms = app.clock.unix_ms();
-    let lease = app.metastore.open_lease(pass, &app.worker, id, claim::LEASE).await?;
-    progress.send_modify(Progress::begin_anew);
+    let lease = app.metastore.open_lease(&at, &app.worker, id, claim::LEASE).await?;
     let run = Run {
         app,
-        pass,
+        pass: &at,
+        source: spec.source.as_str().into(),
         spec,
         lease,
         holds_until_ms: AtomicI64::new(asked_ms + claim::lease_ms()),
         settings: collection.settings.digest(),
-        store_was_empty: app.vectors.count(pass).await? == 0,
+        // A build may come to a document twice.
+        store_was_empty: follows.is_none() && app.vectors.count(&at).await? == 0,
+        follows,
+        embedder: app.embedder_of(&collection)?,
         collection,
         memory: Semaphore::new((budget / PERMIT_BYTES) as usize + 1),
         outages: AtomicU32::new(0),
@@ -108,21 +126,77 @@ pub(crate) async fn ingest(
     };
 
     let outcome = tokio::select! {
-        outcome = stages(&run) => outcome,
+        outcome = passes(&run, pass) => outcome,
         lost = claim::keep_alive(&run) => Err(lost),
     };
     app.converter.release();
     let closed = app.metastore.close_lease(&run.lease).await;
     let wrote = outcome?;
     closed?;
-    // With other workers at the collection, the last one does it.
-    let is_last = app.metastore.live_leases(pass).await? == 0;
+    // With other workers at the version, the last one does it.
+    let is_last = app.metastore.live_leases(&at).await? == 0;
     if is_last && (wrote || run.collection.sparse.is_none()) {
         settle::settle(&run).await?;
-        app.vectors.flush(pass).await?;
-        app.vectors.optimize(pass).await?;
+        app.vectors.flush(&at).await?;
+        app.vectors.optimize(&at).await?;
+    }
+    if is_last && run.follows.is_some() {
+        app.metastore.set_built(&at, Some(app.clock.unix_ms())).await?;
     }
     Ok(())
+}
+
+/// What a job writes to.
+struct Target {
+    collection: Collection,
+    at: VersionPass,
+    follows: Option<VersionPass>,
+}
+
+async fn target(app: &App, pass: &Pass, spec: &JobSpec) -> Result<Target> {
+    let Some(version) = spec.builds() else {
+        let (collection, at) = collections::ensure(app, pass).await?;
+        return Ok(Target { collection, at, follows: None });
+    };
+    let (_, live) = collections::live(app, pass).await?;
+    let version = versions::get(app, pass, version).await?;
+    if version.is_live {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            "the version is live; jobs bring it in line with sources",
+        ));
+    }
+    let at = pass.at(&version.collection)?;
+    app.embedder_of(&version.collection)?;
+    if app.metastore.rows(&at, Scope::Prefix(""), None, 1).await?.is_empty() {
+        // A document is claimed before its first chunk is written, so these are what an interrupted removal left.
+        app.vectors.drop_collection(&at).await?;
+    }
+    app.vectors.create(&at, StoreSpec { dim: version.collection.settings.dim }).await?;
+    Ok(Target { collection: version.collection, at, follows: Some(live) })
+}
+
+/// Goes over the documents: once over a source; over the live version until the new one is no longer behind, a few times
+/// at most, because documents may keep coming.
+async fn passes(run: &Run<'_>, pass: &Pass) -> Result<bool> {
+    run.progress.send_modify(Progress::begin_anew);
+    if run.follows.is_none() {
+        // A promotion waits for leases, so from here on what is live stays.
+        return match collections::live(run.app, pass).await?.1 {
+            live if live == *run.pass => stages(run).await,
+            _ => Err(Lease::ended().context("another version was made live")),
+        };
+    }
+    run.app.metastore.set_built(run.pass, None).await?;
+    let mut wrote = stages(run).await?;
+    for _ in 0..CATCH_UPS {
+        if run.app.metastore.lag(run.pass).await?.behind == 0 {
+            break;
+        }
+        run.progress.send_modify(Progress::begin_anew);
+        wrote |= stages(run).await?;
+    }
+    Ok(wrote)
 }
 
 /// Brings the documents in line; returns whether chunks were written or deleted.

@@ -4,16 +4,20 @@
 //! and one ledger row read; nothing is written for them.
 
 use super::Run;
+use super::claim::Planned;
 use super::commit::keep;
 use crate::plan::{self, Merge, Step};
-use futures::StreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use tokio::sync::mpsc;
+use vellum_core::access::VersionPass;
 use vellum_core::ids::DocumentId;
 use vellum_core::job::Refusal;
 use vellum_core::ledger::{LedgerRow, Scope};
 use vellum_core::ports::{Listed, Listing, ObjectMeta};
-use vellum_core::{ErrorKind, Result};
+use vellum_core::{Error, ErrorKind, Result};
 
 /// Ledger rows read at a time.
 const LEDGER_PAGE: usize = 1_000;
@@ -28,16 +32,22 @@ pub(super) struct Removals {
     pub(super) known: u64,
 }
 
-pub(super) async fn plan(run: &Run<'_>, planned: mpsc::Sender<ObjectMeta>) -> Result<Removals> {
-    let mut listing = listing(run).await?;
+pub(super) async fn plan(run: &Run<'_>, planned: mpsc::Sender<Planned>) -> Result<Removals> {
+    let mut listing = match &run.follows {
+        None => sourced(listing(run).await?, run.source.clone()),
+        Some(live) => remembered(run, live.clone()),
+    };
     let mut ledger = Ledger { run, rows: VecDeque::new(), after: None, ended: false };
     let mut removals = Removals::default();
     let mut notes = Notes::default();
     let mut listed = next_listed(&mut listing, &mut notes).await?;
     let mut row = ledger.next().await?;
     loop {
-        let side =
-            plan::merge(listed.as_ref().map(Entry::uri), row.as_ref().map(|row| row.uri.as_str()));
+        let side = plan::merge(
+            listed.as_ref().map(|(entry, _)| entry.uri()),
+            row.as_ref().map(|row| row.uri.as_str()),
+        );
+        let mut source = None;
         let step = match side {
             Merge::Done => break,
             Merge::Ledger => {
@@ -57,12 +67,18 @@ pub(super) async fn plan(run: &Run<'_>, planned: mpsc::Sender<ObjectMeta>) -> Re
                 listed = next_listed(&mut listing, &mut notes).await?;
                 count_listed(run);
                 removals.known += u64::from(known.is_some());
-                entry.and_then(|entry| entry.compare(run, known))
+                entry.and_then(|(entry, of)| {
+                    source = Some(of);
+                    entry.compare(run, known)
+                })
             }
         };
         match step {
             None => {}
-            Some(Step::Add(object) | Step::Update(object, _)) => send(run, &planned, object).await,
+            Some(Step::Add(object) | Step::Update(object, _)) => {
+                let source = source.unwrap_or_else(|| run.source.clone());
+                send(run, &planned, Planned { object, source }).await;
+            }
             Some(Step::Keep(row) | Step::StillRejected(row)) => keep(run, &row),
             Some(Step::Remove(row)) => {
                 removals.known += 1;
@@ -80,6 +96,36 @@ pub(super) async fn plan(run: &Run<'_>, planned: mpsc::Sender<ObjectMeta>) -> Re
     Ok(removals)
 }
 
+/// A listing whose entries know the source that they belong to.
+type Sourced = BoxStream<'static, Result<(Listed, Arc<str>)>>;
+
+fn sourced(listing: Listing, source: Arc<str>) -> Sourced {
+    listing.map(move |entry| Ok((entry?, source.clone()))).boxed()
+}
+
+/// Returns what the live version knows as a listing: what a source showed when it was read last.
+fn remembered(run: &Run<'_>, live: VersionPass) -> Sourced {
+    let metastore = run.app.metastore.clone();
+    let pages = futures::stream::try_unfold(None::<String>, move |after| {
+        let (metastore, live) = (metastore.clone(), live.clone());
+        async move {
+            let page =
+                metastore.rows(&live, Scope::Prefix(""), after.as_deref(), LEDGER_PAGE).await?;
+            let last = page.last().map(|row| row.uri.clone());
+            Ok::<_, Error>(
+                last.map(|last| (futures::stream::iter(page.into_iter().map(Ok)), Some(last))),
+            )
+        }
+    });
+    let rows = pages.try_flatten();
+    rows.map_ok(|row: LedgerRow| {
+        let object =
+            ObjectMeta { name: row.uri.clone(), uri: row.uri, size: row.bytes, etag: row.etag };
+        (Listed::Object(object), Arc::from(row.source))
+    })
+    .boxed()
+}
+
 /// Returns the listing of the source; an empty one when it is a single object that is gone from where it was.
 async fn listing(run: &Run<'_>) -> Result<Listing> {
     let source = run.spec.source.as_str();
@@ -88,7 +134,7 @@ async fn listing(run: &Run<'_>) -> Result<Listing> {
             // A place that cannot be listed either tells nothing about the object.
             let place = match extent(source) {
                 Extent::Itself => container(source),
-                Extent::Below | Extent::Listed => None,
+                Extent::All | Extent::Below | Extent::Listed => None,
             };
             match place {
                 Some(place) if run.app.objects.list(place).await.is_ok() => {
@@ -156,17 +202,18 @@ impl Notes {
 }
 
 async fn next_listed(
-    listing: &mut vellum_core::ports::Listing,
+    listing: &mut Sourced,
     notes: &mut Notes,
-) -> Result<Option<Entry>> {
+) -> Result<Option<(Entry, Arc<str>)>> {
     while let Some(entry) = listing.next().await {
-        match entry? {
-            Listed::Object(object) => return Ok(Some(Entry::Object(object))),
+        let (entry, source) = entry?;
+        match entry {
+            Listed::Object(object) => return Ok(Some((Entry::Object(object), source))),
             Listed::Unreadable { uri, reason } => {
                 if uri.ends_with('/') {
                     notes.unreadable_folders.push(uri.clone());
                 }
-                return Ok(Some(Entry::Unreadable(Refusal { uri, reason })));
+                return Ok(Some((Entry::Unreadable(Refusal { uri, reason }), source)));
             }
             Listed::Skipped { uri, reason } => {
                 notes.n_skipped += 1;
@@ -186,19 +233,21 @@ fn count_listed(run: &Run<'_>) {
     });
 }
 
-async fn send(run: &Run<'_>, planned: &mpsc::Sender<ObjectMeta>, object: ObjectMeta) {
+async fn send(run: &Run<'_>, planned: &mpsc::Sender<Planned>, document: Planned) {
     let planned_bytes = {
         let mut pace = run.pace();
-        pace.planned_bytes += object.size;
+        pace.planned_bytes += document.object.size;
         pace.planned_bytes
     };
     run.progress.send_modify(|progress| progress.planned_bytes = planned_bytes);
     // A closed channel means that the next stage has failed; its error ends the job.
-    let _ = planned.send(object).await;
+    let _ = planned.send(document).await;
 }
 
 /// Which documents a source has.
 enum Extent {
+    /// All of the version.
+    All,
     /// Those whose uris begin with its own.
     Below,
     /// Those that it names: a page that lists others, or stands for itself.
@@ -230,7 +279,9 @@ impl Ledger<'_> {
         if self.rows.is_empty() && !self.ended {
             let Run { app, pass, spec, .. } = self.run;
             let (source, after) = (spec.source.as_str(), self.after.as_deref());
-            let page = match extent(source) {
+            let extent = if self.run.follows.is_some() { Extent::All } else { extent(source) };
+            let page = match extent {
+                Extent::All => Scope::Prefix(""),
                 Extent::Below => Scope::Prefix(source),
                 Extent::Listed => Scope::Source(source),
                 // Only its own row: others may begin with the same characters.

@@ -1,6 +1,6 @@
 //! The life of an active job: waits for its turn, runs, waits for causes to pass, ends.
 
-use super::{Order, Progress};
+use super::{Order, Progress, Side};
 use crate::app::App;
 use crate::ingest;
 use std::time::Duration;
@@ -23,7 +23,8 @@ pub(super) async fn drive(
     progress: watch::Sender<Progress>,
     mut orders: watch::Receiver<Order>,
 ) {
-    let turn = app.jobs.turn(pass.collection());
+    let side = Side::of(&progress.borrow().job.spec);
+    let turn = app.jobs.turn(pass.collection(), side);
     let (held, outcome) = tokio::select! {
         held = turn.lock_owned() => {
             let outcome = tokio::select! {

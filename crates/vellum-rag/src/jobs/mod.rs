@@ -1,4 +1,5 @@
-//! Jobs of this process: started, watched, paused, resumed, cancelled; those of one collection take turns.
+//! Jobs of this process: started, watched, paused, resumed, cancelled; those of one collection take turns, but a version is
+//! built while the live one is written to.
 //!
 //! A job is stored when it is accepted, about every second while it works, and whenever its state changes.
 //! [`Progress`] is what a watcher sees live. All that a job did is in the ledger, so it can be started again at any
@@ -11,13 +12,14 @@ mod totals;
 pub use totals::{Counts, Totals};
 
 use crate::app::App;
+use crate::versions;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedMutexGuard, watch};
 use vellum_core::access::Pass;
 use vellum_core::ids::{CollectionName, JobId};
-use vellum_core::job::{Job, JobSpec, JobState, Report};
+use vellum_core::job::{self, Job, JobSpec, JobState, Report};
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Jobs that may run or wait at a time; more are refused.
@@ -78,11 +80,14 @@ enum Order {
     Leave,
 }
 
+/// The lock that the writers of a side of a collection hold.
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
 /// The jobs that are active in this process.
 #[derive(Default)]
 pub struct Jobs {
     active: Mutex<HashMap<JobId, Active>>,
-    turns: Mutex<HashMap<CollectionName, Arc<tokio::sync::Mutex<()>>>>,
+    turns: Mutex<HashMap<(CollectionName, Side), Turn>>,
     /// Counters since the process began.
     pub totals: Totals,
 }
@@ -92,8 +97,22 @@ struct Active {
     order: watch::Sender<Order>,
 }
 
+/// What of a collection a job writes to. The two go on at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Side {
+    Live,
+    /// A version that is not live.
+    Build,
+}
+
+impl Side {
+    fn of(spec: &JobSpec) -> Self {
+        if spec.builds().is_some() { Self::Build } else { Self::Live }
+    }
+}
+
 /// The right to be the only writer of a collection; released when dropped.
-pub struct Exclusive(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
+pub struct Exclusive(#[expect(dead_code, reason = "held, not read")] Vec<OwnedMutexGuard<()>>);
 
 impl Jobs {
     /// Returns the right to write to `name`.
@@ -101,17 +120,32 @@ impl Jobs {
     /// # Errors
     /// `Conflict` while a job has it.
     pub fn exclusive(&self, name: &CollectionName) -> Result<Exclusive> {
-        self.turn(name).try_lock_owned().map(Exclusive).map_err(|_| {
-            let message = format!("a job is writing to collection `{name}`");
-            Error::new(ErrorKind::Conflict, message)
-                .with_hint("wait for it to end, or cancel it; `vellum job list` shows it")
-        })
+        let mut held = Vec::new();
+        for side in [Side::Live, Side::Build] {
+            held.push(self.turn(name, side).try_lock_owned().map_err(|_| {
+                let message = format!("a job is writing to collection `{name}`");
+                Error::new(ErrorKind::Conflict, message)
+                    .with_hint("wait for it to end, or cancel it; `vellum job list` shows it")
+            })?);
+        }
+        Ok(Exclusive(held))
     }
 
-    /// Returns the lock that the writers of a collection hold; it is handed on first come, first served.
-    fn turn(&self, name: &CollectionName) -> Arc<tokio::sync::Mutex<()>> {
+    /// Waits for the right to write to a side, up to `patience`; `None` when a job keeps it longer.
+    pub(crate) async fn wait_for(
+        &self,
+        name: &CollectionName,
+        side: Side,
+        patience: Duration,
+    ) -> Option<Exclusive> {
+        let turn = self.turn(name, side).lock_owned();
+        tokio::time::timeout(patience, turn).await.ok().map(|held| Exclusive(vec![held]))
+    }
+
+    /// Returns the lock that the writers of a side hold; it is handed on first come, first served.
+    fn turn(&self, name: &CollectionName, side: Side) -> Turn {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.entry(name.clone()).or_default().clone()
+        turns.entry((name.clone(), side)).or_default().clone()
     }
 
     fn active(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, Active>> {
@@ -169,6 +203,9 @@ pub async fn start(
     request: &Request<'_>,
 ) -> Result<(JobId, watch::Receiver<Progress>)> {
     pass.must_write()?;
+    if let Some(version) = job::built_by(request.source) {
+        return versions::build_again(app, pass, version).await;
+    }
     let source = app.objects.resolve(request.source).await?;
     start_resolved(app, pass, &Request { source: &source, ..*request }).await
 }

@@ -8,7 +8,7 @@ use crate::fuse::{self, List};
 use crate::language;
 use std::collections::HashMap;
 use std::time::Duration;
-use vellum_core::access::Pass;
+use vellum_core::access::VersionPass;
 use vellum_core::collection::Collection;
 use vellum_core::ids::ChunkId;
 use vellum_core::ports::{Leg, LegVector, ScoredId, TextKind};
@@ -44,7 +44,7 @@ pub(super) async fn query_vectors(
     let dense = if mode == Mode::Sparse {
         None
     } else {
-        match app.embedder.embed(&[query.to_owned()], TextKind::Query).await {
+        match app.embedder_of(collection)?.embed(&[query.to_owned()], TextKind::Query).await {
             Ok(mut vectors) => vectors.pop(),
             Err(error) if mode == Mode::Hybrid && is_outage(error.kind()) => {
                 recorder.degraded(format!(
@@ -134,7 +134,7 @@ pub(super) struct Legs {
 /// Searches both legs at once, the filters inside each, for `limit` results.
 pub(super) async fn search_legs(
     app: &App,
-    pass: &Pass,
+    pass: &VersionPass,
     request: &SearchRequest,
     limit: usize,
     vectors: &QueryVectors,
@@ -206,6 +206,7 @@ pub(super) fn dense_weight(
     collection: &Collection,
     settings: &RetrievalSettings,
 ) -> f32 {
-    let knows = app.embedder.info().knows(known_language(collection));
+    let embedder = app.embedder_of(collection).unwrap_or(&app.embedder);
+    let knows = embedder.info().knows(known_language(collection));
     settings.dense_weight * if knows { 1.0 } else { UNKNOWN_SHARE }
 }

@@ -4,10 +4,11 @@ use super::trace::{Recorder, Stage};
 use super::{Hit, SearchRequest};
 use crate::app::App;
 use crate::copies;
+use crate::documents;
 use crate::mmr;
 use std::collections::HashMap;
 use vellum_core::Result;
-use vellum_core::access::Pass;
+use vellum_core::access::VersionPass;
 use vellum_core::ids::{ChunkId, DocumentId};
 use vellum_core::ports::{ScoredId, WithVectors, must_be_scores};
 use vellum_core::vector::Embedding;
@@ -136,7 +137,7 @@ pub(super) fn cut(mut hits: Vec<Hit>, top_k: usize, recorder: &mut Recorder<'_>)
 /// Adds to each hit the text of up to `n` chunks before and after it in its document.
 pub(super) async fn add_neighbours(
     app: &App,
-    pass: &Pass,
+    pass: &VersionPass,
     hits: &mut [Hit],
     n: usize,
     recorder: &mut Recorder<'_>,
@@ -145,7 +146,7 @@ pub(super) async fn add_neighbours(
     let mut wanted: Vec<(usize, bool, ChunkId)> = Vec::new();
     for (index, hit) in hits.iter().enumerate() {
         let chunk = &hit.chunk;
-        let Some((_, row)) = app.metastore.find_document(chunk.document).await? else { continue };
+        let Some(row) = documents::row(app, pass, &chunk.uri).await? else { continue };
         let Some(content) = row.content else { continue };
         let id = |ordinal| {
             ChunkId::derive(pass.collection(), &chunk.uri, &content, &row.settings, ordinal)
@@ -178,7 +179,7 @@ pub(super) async fn add_neighbours(
 /// Reads the chunks of a ranking; chunks deleted meanwhile are left out.
 pub(super) async fn fetch(
     app: &App,
-    pass: &Pass,
+    pass: &VersionPass,
     ranked: &[(ScoredId, super::StageScores)],
     request: &SearchRequest,
     with_vectors: WithVectors,

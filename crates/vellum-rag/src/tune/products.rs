@@ -13,6 +13,7 @@ use super::bench::{Bench, Index, Stand};
 use super::parameters::{self, Assignment, Touches};
 use super::remember::{RememberingEmbedder, RememberingStore};
 use crate::app::{App, Settings};
+use crate::collections;
 use crate::eval::dataset::{Dataset, Query};
 use crate::eval::run::{self, Ranking};
 use crate::eval::{experiment, stats};
@@ -174,7 +175,8 @@ impl Products {
         // A store that an earlier run left may be whole or half made; its ingest tells nothing about cost.
         let is_new = app.metastore.collection(pass.collection()).await?.is_none();
         run::ingest(&app, pass).await?;
-        let chunks = app.vectors.count(pass).await?;
+        let (_, live) = collections::live(&app, pass).await?;
+        let chunks = app.vectors.count(&live).await?;
         let bytes = self.workshop.index_bytes(key)?;
         let took = self.clock.elapsed().saturating_sub(began).as_secs_f64();
         let made_s = is_new.then_some(took);

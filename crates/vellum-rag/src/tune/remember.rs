@@ -10,7 +10,7 @@ use quick_cache::sync::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use vellum_core::Result;
-use vellum_core::access::Pass;
+use vellum_core::access::VersionPass;
 use vellum_core::chunk::Chunk;
 use vellum_core::filter::Filter;
 use vellum_core::ids::{ChunkId, DocumentId};
@@ -158,7 +158,7 @@ fn key(leg: &Leg) -> [u8; 32] {
 
 #[async_trait]
 impl VectorStore for RememberingStore {
-    async fn search(&self, pass: &Pass, leg: &Leg) -> Result<Vec<ScoredId>> {
+    async fn search(&self, pass: &VersionPass, leg: &Leg) -> Result<Vec<ScoredId>> {
         let key = key(leg);
         if let Some(known) = self.results.get(&key) {
             return Ok(known.to_vec());
@@ -170,7 +170,7 @@ impl VectorStore for RememberingStore {
 
     async fn fetch(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         ids: &[ChunkId],
         with_vectors: WithVectors,
     ) -> Result<Vec<StoredChunk>> {
@@ -196,21 +196,21 @@ impl VectorStore for RememberingStore {
         Ok(stored.collect())
     }
 
-    async fn create(&self, pass: &Pass, spec: StoreSpec) -> Result<()> {
+    async fn create(&self, pass: &VersionPass, spec: StoreSpec) -> Result<()> {
         self.inner.create(pass, spec).await
     }
 
-    async fn drop_collection(&self, pass: &Pass) -> Result<()> {
+    async fn drop_collection(&self, pass: &VersionPass) -> Result<()> {
         self.inner.drop_collection(pass).await
     }
 
-    async fn upsert(&self, pass: &Pass, points: Vec<Point>) -> Result<()> {
+    async fn upsert(&self, pass: &VersionPass, points: Vec<Point>) -> Result<()> {
         self.inner.upsert(pass, points).await
     }
 
     async fn update_sparse(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         vectors: Vec<(ChunkId, SparseVector)>,
     ) -> Result<()> {
         self.inner.update_sparse(pass, vectors).await
@@ -218,7 +218,7 @@ impl VectorStore for RememberingStore {
 
     async fn delete_document(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         document: DocumentId,
         keep: &[ChunkId],
     ) -> Result<()> {
@@ -227,7 +227,7 @@ impl VectorStore for RememberingStore {
 
     async fn scan(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         after: Option<ChunkId>,
         limit: usize,
         filter: Option<&Filter>,
@@ -235,15 +235,15 @@ impl VectorStore for RememberingStore {
         self.inner.scan(pass, after, limit, filter).await
     }
 
-    async fn count(&self, pass: &Pass) -> Result<u64> {
+    async fn count(&self, pass: &VersionPass) -> Result<u64> {
         self.inner.count(pass).await
     }
 
-    async fn flush(&self, pass: &Pass) -> Result<()> {
+    async fn flush(&self, pass: &VersionPass) -> Result<()> {
         self.inner.flush(pass).await
     }
 
-    async fn optimize(&self, pass: &Pass) -> Result<()> {
+    async fn optimize(&self, pass: &VersionPass) -> Result<()> {
         self.inner.optimize(pass).await
     }
 

@@ -16,7 +16,11 @@ use vellum_rag::documents::{self, Place};
 use vellum_rag::search::{Mode, SearchRequest, search};
 
 async fn rows(world: &World) -> Vec<LedgerRow> {
-    world.metastore.rows(&pass(), Scope::Prefix(""), None, 1_000).await.unwrap()
+    world
+        .metastore
+        .rows(&world.live().await.unwrap(), Scope::Prefix(""), None, 1_000)
+        .await
+        .unwrap()
 }
 
 async fn originals(world: &World) -> Vec<String> {
@@ -55,7 +59,9 @@ async fn equal_contents_are_indexed_once_and_cited_with_every_place() {
     let found = search(&app, &pass(), &request(Some(only)), WithVectors::No).await.unwrap();
     assert_eq!(found.hits[0].chunk.uri, format!("{SOURCE}a/x.txt"));
     let row = rows(&world).await.into_iter().find(|row| row.document == copy).unwrap();
-    let part = documents::part(&app, &pass(), &row, Place::Number(1), &(0..0)).await.unwrap();
+    let part = documents::part(&app, &world.live().await.unwrap(), &row, Place::Number(1), &(0..0))
+        .await
+        .unwrap();
     assert_eq!(part.runs[0].text, TEXT);
 }
 

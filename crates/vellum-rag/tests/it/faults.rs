@@ -5,9 +5,9 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use vellum_core::access::Pass;
+use vellum_core::access::{Pass, VersionPass};
 use vellum_core::chunk::Chunk;
-use vellum_core::collection::{Collection, SparseSettings, Tuning};
+use vellum_core::collection::{Collection, IndexVersion, Lag, SparseSettings, Tuning};
 use vellum_core::error::{Error, ErrorKind, Result};
 use vellum_core::feedback::Feedback;
 use vellum_core::filter::Filter;
@@ -15,7 +15,7 @@ use vellum_core::ids::{ChunkId, CollectionName, ContentHash, DocumentId, Feedbac
 use vellum_core::job::{Job, JobState};
 use vellum_core::ledger::{Claimed, Lease, LedgerRow, Scope};
 use vellum_core::ports::{
-    Leg, Metastore, Point, ScoredId, StoreSpec, StoredChunk, VectorStore, WithVectors,
+    Leg, Metastore, Missing, Point, ScoredId, StoreSpec, StoredChunk, VectorStore, WithVectors,
 };
 use vellum_core::testing::MemoryMetastore;
 use vellum_core::testing::vector_store::MemoryVectorStore;
@@ -43,36 +43,41 @@ pub(crate) struct FaultyVectors {
 
 #[async_trait]
 impl VectorStore for FaultyVectors {
-    async fn create(&self, pass: &Pass, spec: StoreSpec) -> Result<()> {
+    async fn create(&self, pass: &VersionPass, spec: StoreSpec) -> Result<()> {
         burn(&self.fuse)?;
         self.inner.create(pass, spec).await
     }
-    async fn drop_collection(&self, pass: &Pass) -> Result<()> {
+    async fn drop_collection(&self, pass: &VersionPass) -> Result<()> {
         burn(&self.fuse)?;
         self.inner.drop_collection(pass).await
     }
-    async fn upsert(&self, pass: &Pass, points: Vec<Point>) -> Result<()> {
+    async fn upsert(&self, pass: &VersionPass, points: Vec<Point>) -> Result<()> {
         burn(&self.fuse)?;
         self.inner.upsert(pass, points).await
     }
     async fn update_sparse(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         vectors: Vec<(ChunkId, SparseVector)>,
     ) -> Result<()> {
         burn(&self.fuse)?;
         self.inner.update_sparse(pass, vectors).await
     }
-    async fn delete_document(&self, pass: &Pass, id: DocumentId, keep: &[ChunkId]) -> Result<()> {
+    async fn delete_document(
+        &self,
+        pass: &VersionPass,
+        id: DocumentId,
+        keep: &[ChunkId],
+    ) -> Result<()> {
         burn(&self.fuse)?;
         self.inner.delete_document(pass, id, keep).await
     }
-    async fn search(&self, pass: &Pass, leg: &Leg) -> Result<Vec<ScoredId>> {
+    async fn search(&self, pass: &VersionPass, leg: &Leg) -> Result<Vec<ScoredId>> {
         self.inner.search(pass, leg).await
     }
     async fn fetch(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         ids: &[ChunkId],
         with: WithVectors,
     ) -> Result<Vec<StoredChunk>> {
@@ -80,21 +85,21 @@ impl VectorStore for FaultyVectors {
     }
     async fn scan(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         after: Option<ChunkId>,
         limit: usize,
         filter: Option<&Filter>,
     ) -> Result<Vec<Chunk>> {
         self.inner.scan(pass, after, limit, filter).await
     }
-    async fn count(&self, pass: &Pass) -> Result<u64> {
+    async fn count(&self, pass: &VersionPass) -> Result<u64> {
         self.inner.count(pass).await
     }
-    async fn flush(&self, pass: &Pass) -> Result<()> {
+    async fn flush(&self, pass: &VersionPass) -> Result<()> {
         burn(&self.fuse)?;
         self.inner.flush(pass).await
     }
-    async fn optimize(&self, pass: &Pass) -> Result<()> {
+    async fn optimize(&self, pass: &VersionPass) -> Result<()> {
         burn(&self.fuse)?;
         self.inner.optimize(pass).await
     }
@@ -120,7 +125,37 @@ impl Metastore for FaultyMetastore {
     async fn collections(&self) -> Result<Vec<Collection>> {
         self.inner.collections().await
     }
-    async fn settle_sparse(&self, pass: &Pass, sparse: Option<&SparseSettings>) -> Result<()> {
+    async fn create_version(&self, pass: &Pass, version: &Collection) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.create_version(pass, version).await
+    }
+    async fn versions(&self, pass: &Pass) -> Result<Vec<IndexVersion>> {
+        self.inner.versions(pass).await
+    }
+    async fn set_built(&self, pass: &VersionPass, built_ms: Option<i64>) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.set_built(pass, built_ms).await
+    }
+    async fn lag(&self, pass: &VersionPass) -> Result<Lag> {
+        self.inner.lag(pass).await
+    }
+    async fn promote(&self, pass: &VersionPass, now_ms: i64, missing: Missing) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.promote(pass, now_ms, missing).await
+    }
+    async fn roll_back(&self, pass: &VersionPass) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.roll_back(pass).await
+    }
+    async fn delete_version(&self, pass: &VersionPass) -> Result<()> {
+        burn(&self.fuse)?;
+        self.inner.delete_version(pass).await
+    }
+    async fn settle_sparse(
+        &self,
+        pass: &VersionPass,
+        sparse: Option<&SparseSettings>,
+    ) -> Result<()> {
         burn(&self.fuse)?;
         self.inner.settle_sparse(pass, sparse).await
     }
@@ -134,7 +169,7 @@ impl Metastore for FaultyMetastore {
     }
     async fn open_lease(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         owner: &str,
         job: JobId,
         ttl: Duration,
@@ -150,12 +185,12 @@ impl Metastore for FaultyMetastore {
         burn(&self.fuse)?;
         self.inner.close_lease(lease).await
     }
-    async fn live_leases(&self, pass: &Pass) -> Result<u64> {
+    async fn live_leases(&self, pass: &VersionPass) -> Result<u64> {
         self.inner.live_leases(pass).await
     }
     async fn claim(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         lease: &Lease,
         new: &[LedgerRow],
         documents: &[DocumentId],
@@ -163,17 +198,22 @@ impl Metastore for FaultyMetastore {
         burn(&self.fuse)?;
         self.inner.claim(pass, lease, new, documents).await
     }
-    async fn commit(&self, pass: &Pass, lease: &Lease, rows: &[LedgerRow]) -> Result<()> {
+    async fn commit(&self, pass: &VersionPass, lease: &Lease, rows: &[LedgerRow]) -> Result<()> {
         burn(&self.fuse)?;
         self.inner.commit(pass, lease, rows).await
     }
-    async fn delete_rows(&self, pass: &Pass, lease: &Lease, ids: &[DocumentId]) -> Result<()> {
+    async fn delete_rows(
+        &self,
+        pass: &VersionPass,
+        lease: &Lease,
+        ids: &[DocumentId],
+    ) -> Result<()> {
         burn(&self.fuse)?;
         self.inner.delete_rows(pass, lease, ids).await
     }
     async fn rows(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         scope: Scope<'_>,
         after: Option<&str>,
         limit: usize,
@@ -182,7 +222,7 @@ impl Metastore for FaultyMetastore {
     }
     async fn same_content(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         content: &ContentHash,
         after: Option<&str>,
         limit: usize,
@@ -191,13 +231,17 @@ impl Metastore for FaultyMetastore {
     }
     async fn untold_copies(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         after: Option<&ContentHash>,
         limit: usize,
     ) -> Result<Vec<ContentHash>> {
         self.inner.untold_copies(pass, after, limit).await
     }
-    async fn copies(&self, pass: &Pass, ids: &[DocumentId]) -> Result<Vec<(DocumentId, String)>> {
+    async fn copies(
+        &self,
+        pass: &VersionPass,
+        ids: &[DocumentId],
+    ) -> Result<Vec<(DocumentId, String)>> {
         self.inner.copies(pass, ids).await
     }
     async fn known_sources(&self, pass: &Pass, candidates: &[String]) -> Result<Vec<String>> {
@@ -210,10 +254,10 @@ impl Metastore for FaultyMetastore {
         burn(&self.fuse)?;
         self.inner.forget_jobs(keep).await
     }
-    async fn totals(&self, pass: &Pass) -> Result<(u64, u64)> {
+    async fn totals(&self, pass: &VersionPass) -> Result<(u64, u64)> {
         self.inner.totals(pass).await
     }
-    async fn find_document(&self, id: DocumentId) -> Result<Option<(CollectionName, LedgerRow)>> {
+    async fn find_document(&self, id: DocumentId) -> Result<Option<(Collection, LedgerRow)>> {
         self.inner.find_document(id).await
     }
     async fn put_feedback(&self, pass: &Pass, feedback: &Feedback) -> Result<()> {

@@ -45,7 +45,7 @@ impl Embedder for Gated {
 }
 
 /// Returns a product that embeds as many batches as there are permits.
-fn gated(world: &World, worker: &str) -> (Arc<App>, Arc<Semaphore>) {
+pub(crate) fn gated(world: &World, worker: &str) -> (Arc<App>, Arc<Semaphore>) {
     let mut app = world.product(worker);
     let permits = Arc::new(Semaphore::new(0));
     app.embedder = Arc::new(Gated { inner: app.embedder.clone(), permits: permits.clone() });
@@ -65,7 +65,7 @@ async fn start(app: &Arc<App>) -> (JobId, watch::Receiver<Progress>) {
     jobs::start(app, &pass(), &Request::of(SOURCE)).await.unwrap()
 }
 
-async fn until(
+pub(crate) async fn until(
     watcher: &mut watch::Receiver<Progress>,
     condition: impl FnMut(&Progress) -> bool,
 ) -> Progress {
@@ -268,18 +268,27 @@ async fn a_worker_that_was_taken_for_dead_is_fenced_off() {
     let (_, mut watcher) = start(&slow).await;
     // Both documents are claimed, none is embedded.
     let claimed = async || {
-        let rows = world.metastore.rows(&pass(), Scope::Prefix(""), None, 9).await.unwrap();
+        let Some(live) = world.live().await else { return 0 };
+        let rows = world.metastore.rows(&live, Scope::Prefix(""), None, 9).await.unwrap();
         rows.iter().filter(|row| row.claim.is_some()).count()
     };
     while claimed().await < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let rows = world.metastore.rows(&pass(), Scope::Prefix(""), None, 9).await.unwrap();
+    let rows = world
+        .metastore
+        .rows(&world.live().await.unwrap(), Scope::Prefix(""), None, 9)
+        .await
+        .unwrap();
     assert!(rows.iter().all(|row| row.state == DocumentState::Queued), "before any chunk");
     // Its lease ends, by the clock of the store as by its own, and another worker takes over.
     clock.advance(Duration::from_secs(61));
     let job = JobId::from_bytes([1; 16]);
-    let lease = world.metastore.open_lease(&pass(), "slow", job, SECONDS).await.unwrap();
+    let lease = world
+        .metastore
+        .open_lease(&world.live().await.unwrap(), "slow", job, SECONDS)
+        .await
+        .unwrap();
     world.metastore.close_lease(&lease).await.unwrap();
     world.put("0000.txt", "A newer text that only the second worker sees.");
     let taken = run_job(&world.worker("quick"), false).await.unwrap();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answer;
+mod archive;
 mod copies;
 mod faults;
 mod ingest;
@@ -12,4 +13,5 @@ mod options;
 mod split;
 mod trec;
 mod tune;
+mod versions;
 mod world;

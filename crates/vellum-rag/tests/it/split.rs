@@ -7,6 +7,7 @@ use vellum_core::collection::{SplitMethod, SplitterSettings};
 use vellum_core::ports::{Embedder, TextKind, WithVectors};
 use vellum_rag::answer::{AskRequest, ask};
 use vellum_rag::app::App;
+use vellum_rag::collections;
 use vellum_rag::eval::dataset;
 use vellum_rag::eval::run;
 use vellum_rag::eval::source::{DatasetConverter, DatasetObjects};
@@ -41,7 +42,8 @@ async fn handbook(world: &World, splitter: SplitterSettings) -> Arc<App> {
 }
 
 async fn stored(app: &App) -> Vec<Chunk> {
-    let mut chunks = app.vectors.scan(&pass(), None, 1_000, None).await.unwrap();
+    let (_, live) = collections::live(app, &pass()).await.unwrap();
+    let mut chunks = app.vectors.scan(&live, None, 1_000, None).await.unwrap();
     chunks.sort_by_key(|chunk| chunk.ordinal);
     chunks
 }
@@ -102,7 +104,8 @@ async fn sentences_are_embedded_once() {
     assert_eq!(embedded, sentences, "a chunk's vector is made of those of its sentences");
     // Which is near what the chunk itself would have.
     let ids: Vec<_> = chunks.iter().map(|chunk| chunk.id).collect();
-    for stored in app.vectors.fetch(&pass(), &ids, WithVectors::Yes).await.unwrap() {
+    let (_, live) = collections::live(&app, &pass()).await.unwrap();
+    for stored in app.vectors.fetch(&live, &ids, WithVectors::Yes).await.unwrap() {
         let anew = world.embedder.embed(&[stored.chunk.text], TextKind::Passage).await.unwrap();
         assert!(stored.dense.unwrap().cosine(&anew[0]) > 0.9);
     }

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use vellum_core::access::{Pass, Principal, Verb};
+use vellum_core::access::{Pass, Principal, Verb, VersionPass};
 use vellum_core::error::{Error, ErrorKind, Result};
 use vellum_core::job::{Job, Report};
 use vellum_core::ports::{
-    Converter, Embedder, EmbeddingCache, Metastore, ObjectStore, VectorStore,
+    Converter, Embedder, EmbeddingCache, KeptOriginals, Metastore, ObjectStore, VectorStore,
 };
 use vellum_core::testing::vector_store::MemoryVectorStore;
 use vellum_core::testing::{
-    HashEmbedder, ManualClock, MemoryEmbeddingCache, MemoryMetastore, MemoryObjectStore,
-    PlainConverter,
+    HashEmbedder, ManualClock, MemoryEmbeddingCache, MemoryKeptOriginals, MemoryMetastore,
+    MemoryObjectStore, PlainConverter,
 };
 use vellum_rag::app::{App, Settings};
 use vellum_rag::jobs::{self, Jobs, Request};
@@ -28,6 +28,7 @@ pub(crate) struct World {
     pub(crate) metastore: Arc<MemoryMetastore>,
     pub(crate) vectors: Arc<MemoryVectorStore>,
     pub(crate) embeddings: Arc<MemoryEmbeddingCache>,
+    pub(crate) kept: Arc<MemoryKeptOriginals>,
     /// Port calls until one fails; negative means never.
     pub(crate) fuse: Arc<AtomicI64>,
 }
@@ -40,6 +41,7 @@ impl World {
             metastore: Arc::default(),
             vectors: Arc::default(),
             embeddings: Arc::default(),
+            kept: Arc::default(),
             fuse: Arc::new(AtomicI64::new(-1)),
         }
     }
@@ -68,6 +70,8 @@ impl World {
             objects: self.objects.clone() as Arc<dyn ObjectStore>,
             converter: Arc::new(PlainConverter) as Arc<dyn Converter>,
             embedder: self.embedder.clone() as Arc<dyn Embedder>,
+            earlier_embedders: Vec::new(),
+            kept: self.kept.clone() as Arc<dyn KeptOriginals>,
             vectors,
             metastore,
             reranker: None,
@@ -88,9 +92,16 @@ impl World {
         self.objects.remove(&format!("{SOURCE}{name}"));
     }
 
+    /// The right to the live version; `None` while there is no collection.
+    pub(crate) async fn live(&self) -> Option<VersionPass> {
+        let seen = self.metastore.collection(pass().collection()).await.unwrap()?;
+        Some(pass().at(&seen).unwrap())
+    }
+
     /// Everything that is stored, for comparison: chunk id to text, and sparse settings.
     pub(crate) async fn contents(&self) -> BTreeMap<String, String> {
-        let chunks = self.vectors.scan(&pass(), None, 100_000, None).await.unwrap_or_default();
+        let Some(live) = self.live().await else { return BTreeMap::new() };
+        let chunks = self.vectors.scan(&live, None, 100_000, None).await.unwrap_or_default();
         chunks.into_iter().map(|chunk| (chunk.id.to_string(), chunk.text)).collect()
     }
 }

@@ -1,13 +1,14 @@
-//! `vellum collection list|show|set|delete`.
+//! `vellum collection list|show|set|create|delete`; versions are in [`super::version`].
 
 use crate::args::Collection;
+use crate::commands::{archive, ingest, version};
 use crate::print::{self, Outcome};
 use crate::session::{self, Session};
 use comfy_table::{Table, presets};
 use std::io::{BufRead, IsTerminal, Write};
 use vellum_core::ids::CollectionName;
 use vellum_core::{Error, ErrorKind, Result};
-use vellum_http::wire::{self, Splitter};
+use vellum_http::wire::{self, PromoteRequest, Splitter};
 use vellum_server::config::Config;
 
 pub(crate) async fn collection(config: &Config, args: Collection) -> Result<Outcome> {
@@ -18,7 +19,25 @@ pub(crate) async fn collection(config: &Config, args: Collection) -> Result<Outc
         Collection::Set { name, values, json } => {
             tell(&session.change(&name, change(&values)?).await?, json.json)
         }
-        Collection::Delete { name, yes } => {
+        Collection::Create { name, split, json } => {
+            ingest::must_be_cut_so(&session, &name, config, &split).await?;
+            create(&session, &name, json.json).await
+        }
+        Collection::Versions { name, json } => version::list(&session, &name, json).await,
+        Collection::Export(args) => archive::export(&session, args).await,
+        Collection::Import(args) => archive::import(&session, args).await,
+        Collection::Build(args) => version::build(&session, args).await,
+        Collection::Promote { name, version, accept_missing, json } => {
+            let request = PromoteRequest { version, accept_missing };
+            version::promote(&session, &name, &request, json).await
+        }
+        Collection::Rollback { name, json } => version::roll_back(&session, &name, json).await,
+        Collection::Delete { name, version: Some(version), .. } => {
+            session.delete_version(&name, &version).await?;
+            print::note(format_args!("deleted version `{version}` of `{name}`"));
+            Ok(Outcome::Yes)
+        }
+        Collection::Delete { name, version: None, yes } => {
             if !yes {
                 confirm(&session, &name).await?;
             }
@@ -27,6 +46,18 @@ pub(crate) async fn collection(config: &Config, args: Collection) -> Result<Outc
             Ok(Outcome::Yes)
         }
     }
+}
+
+async fn create(session: &Session, name: &CollectionName, json: bool) -> Result<Outcome> {
+    let made = session.create(name).await?;
+    if json {
+        print::json(&made)?;
+    } else {
+        print::note(format_args!(
+            "made collection `{name}`; `vellum ingest SOURCE -c {name}` fills it"
+        ));
+    }
+    Ok(Outcome::Yes)
 }
 
 async fn list(session: &Session, json: bool) -> Result<Outcome> {

@@ -52,7 +52,7 @@ pub(crate) async fn ingest(config: &Config, args: args::Ingest) -> Result<Outcom
 
 /// Fails where flags ask for another cut than documents of the collection will get: they hold for collections that this
 /// process makes.
-async fn must_be_cut_so(
+pub(crate) async fn must_be_cut_so(
     session: &Session,
     name: &CollectionName,
     config: &Config,

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod archive;
 pub(crate) mod ask;
 pub(crate) mod check;
 pub(crate) mod collection;
@@ -12,3 +13,4 @@ pub(crate) mod job;
 pub(crate) mod search;
 pub(crate) mod tune;
 pub(crate) mod up;
+pub(crate) mod version;

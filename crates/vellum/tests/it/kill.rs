@@ -17,10 +17,10 @@ const KILLS: u64 = 25;
 const READY: Duration = Duration::from_secs(2);
 
 /// A generator of numbers that one seed replays (splitmix64).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -179,7 +179,13 @@ fn an_interrupt_ends_an_ingest_whenever_it_comes() {
             .spawn()
             .unwrap();
         // Amid its work, where progress changes all the time.
-        while !tool.data().join("index/default").exists() {
+        let is_of_default =
+            |name: std::ffi::OsString| name.to_string_lossy().starts_with("default");
+        let has_begun = || {
+            let entries = fs::read_dir(tool.data().join("index")).into_iter().flatten().flatten();
+            entries.map(|entry| entry.file_name()).any(is_of_default)
+        };
+        while !has_begun() {
             std::thread::sleep(Duration::from_millis(10));
         }
         std::thread::sleep(Duration::from_millis(300 + 130 * round));

@@ -13,3 +13,4 @@ mod retrieval;
 mod server;
 mod tool;
 mod tune;
+mod versions;

@@ -1,22 +1,26 @@
 //! What every [`Metastore`] must show on one connection, clause by clause.
 
-use crate::access::{Pass, Principal, Verb};
+use crate::access::{Pass, Principal, Verb, VersionPass};
 use crate::collection::{
     Collection, Fusion, IndexSettings, SparseSettings, SplitterSettings, Tuning,
 };
 use crate::document::Format;
 use crate::error::{ErrorKind, Result};
-use crate::feedback::{Cited, Feedback, Verdict};
-use crate::ids::{CollectionName, ContentHash, DocumentId, FeedbackId, JobId};
+use crate::ids::{CollectionName, ContentHash, DocumentId, JobId, Space};
 use crate::job::{Job, JobSpec, JobState, Refusal, Refusals, Report};
 use crate::ledger::{DocumentState, LedgerRow, Scope};
-use crate::ports::Metastore;
+use crate::ports::{Metastore, Missing};
 use std::time::Duration;
+
+mod feedback;
+mod versions;
 
 /// Returns a collection as the tests of stores need it.
 pub fn sample_collection(name: &str) -> Collection {
+    let name: CollectionName = name.parse().expect("tests use valid names");
     Collection {
-        name: name.parse().expect("tests use valid names"),
+        space: Space::of(&name, "0123456789abcdef"),
+        name,
         settings: IndexSettings {
             converter: "plain-1".into(),
             splitter: SplitterSettings::new(256, 32),
@@ -71,11 +75,19 @@ pub async fn metastore_suite(store: &dyn Metastore) {
     sources(store).await;
     jobs(store).await;
     forgotten_jobs(store).await;
-    feedback(store).await;
+    feedback::feedback(store).await;
+    versions::versions(store).await;
     deletion(store).await;
 }
 
-fn pass(collection: &str, verb: Verb) -> Pass {
+/// Returns the owner's pass for the version of [`sample_collection`].
+fn pass(collection: &str, verb: Verb) -> VersionPass {
+    let seen = sample_collection(collection);
+    whole(collection, verb).at(&seen).expect("of the same name")
+}
+
+/// Returns the owner's pass for a collection as a whole.
+fn whole(collection: &str, verb: Verb) -> Pass {
     let name = collection.parse().expect("tests use valid names");
     Pass::grant(&Principal::Owner, &name, verb).expect("the owner may do everything")
 }
@@ -84,7 +96,11 @@ fn pass(collection: &str, verb: Verb) -> Pass {
 ///
 /// # Errors
 /// What the store fails with.
-pub async fn store_rows(store: &dyn Metastore, pass: &Pass, rows: &[LedgerRow]) -> Result<()> {
+pub async fn store_rows(
+    store: &dyn Metastore,
+    pass: &VersionPass,
+    rows: &[LedgerRow],
+) -> Result<()> {
     // A worker of its own, so that two calls do not end each other's lease.
     let owner = rows.first().map_or("test", |row| row.uri.as_str());
     let lease = store.open_lease(pass, owner, JobId::from_bytes([5; 16]), TTL).await?;
@@ -95,7 +111,11 @@ pub async fn store_rows(store: &dyn Metastore, pass: &Pass, rows: &[LedgerRow]) 
 }
 
 /// Removes rows as a worker does: claimed, then deleted.
-async fn remove_rows(store: &dyn Metastore, pass: &Pass, documents: &[DocumentId]) -> Result<()> {
+async fn remove_rows(
+    store: &dyn Metastore,
+    pass: &VersionPass,
+    documents: &[DocumentId],
+) -> Result<()> {
     let lease = store.open_lease(pass, "test", JobId::from_bytes([5; 16]), TTL).await?;
     store.claim(pass, &lease, &[], documents).await?;
     store.delete_rows(pass, &lease, documents).await?;
@@ -149,11 +169,11 @@ async fn collections(store: &dyn Metastore) {
         ..Tuning::default()
     };
     for set in [tuning, Tuning::default()] {
-        store.set_tuning(&write, &set).await.expect("set");
+        store.set_tuning(&whole("a", Verb::Write), &set).await.expect("set");
         let read = store.collection(name).await.expect("read").expect("still there");
         assert_eq!(read, Collection { tuning: set, ..first.clone() });
     }
-    let missing = store.set_tuning(&pass("none", Verb::Write), &Tuning::default()).await;
+    let missing = store.set_tuning(&whole("none", Verb::Write), &Tuning::default()).await;
     assert_eq!(missing.expect_err("missing").kind(), ErrorKind::NotFound);
 }
 
@@ -189,7 +209,8 @@ async fn ledger(store: &dyn Metastore) {
     store_rows(store, &write, std::slice::from_ref(&changed)).await.expect("replaced");
     assert_eq!(store.totals(&read).await.expect("read"), (1, 5), "a row is replaced by uri");
     let found = store.find_document(indexed.document).await.expect("read");
-    assert_eq!(found, Some((read.collection().clone(), changed)));
+    let seen = store.collection(read.collection()).await.expect("read").expect("it exists");
+    assert_eq!(found, Some((seen, changed)));
 
     let other = sample_row(&"b-2".parse().expect("valid"), &indexed.uri);
     let other_pass = pass("b-2", Verb::Write);
@@ -275,12 +296,17 @@ async fn rights(store: &dyn Metastore) {
     let lease = store.open_lease(&write, "test", job, TTL).await.expect("opened");
     for refused in [
         store.settle_sparse(&read, None).await,
-        store.set_tuning(&read, &Tuning::default()).await,
-        store.delete_collection(&read).await,
+        store.set_tuning(&whole("a", Verb::Read), &Tuning::default()).await,
+        store.delete_collection(&whole("a", Verb::Read)).await,
         store.open_lease(&read, "test", lease.job, TTL).await.map(drop),
         store.claim(&read, &lease, &[], &[row.document]).await.map(drop),
         store.commit(&read, &lease, std::slice::from_ref(&row)).await,
         store.delete_rows(&read, &lease, &[row.document]).await,
+        store.create_version(&whole("a", Verb::Read), &sample_collection("a")).await,
+        store.set_built(&read, None).await,
+        store.promote(&read, 1, Missing::Refuse).await,
+        store.roll_back(&read).await,
+        store.delete_version(&read).await,
     ] {
         assert_eq!(refused.expect_err("a read pass").kind(), ErrorKind::Forbidden);
     }
@@ -449,9 +475,9 @@ async fn jobs(store: &dyn Metastore) {
     assert_eq!(store.jobs(0).await.expect("read"), []);
 
     let asked = ["file:///d/", "file:///", "file:///d/x"].map(str::to_owned);
-    let known = store.known_sources(&pass("a", Verb::Read), &asked).await.expect("read");
+    let known = store.known_sources(&whole("a", Verb::Read), &asked).await.expect("read");
     assert_eq!(known, ["file:///d/"]);
-    let known = store.known_sources(&pass("b-2", Verb::Read), &asked).await.expect("read");
+    let known = store.known_sources(&whole("b-2", Verb::Read), &asked).await.expect("read");
     assert_eq!(known, [""; 0], "of another collection");
     let unfinished = store.unfinished_jobs().await.expect("read");
     assert_eq!(unfinished, [old.clone(), new.clone()], "oldest first");
@@ -514,44 +540,10 @@ async fn forgotten_jobs(store: &dyn Metastore) {
     assert_eq!(store.forget_jobs(0).await.expect("idempotent"), 0);
 }
 
-async fn feedback(store: &dyn Metastore) {
-    let opinion = |n: u8, verdict| Feedback {
-        id: FeedbackId::from_bytes([n; 16]),
-        question: format!("question {n}?"),
-        verdict,
-        comment: (n == 2).then(|| "it is \"wrong\"".to_owned()),
-        cited: (0..n.into())
-            .map(|at| Cited { document: DocumentId::from_bytes([n; 16]), start: at, end: at + 1 })
-            .collect(),
-        created_ms: 7,
-    };
-    // Whoever may read may judge.
-    let read = pass("a", Verb::Read);
-    let [low, middle, high] =
-        [opinion(0, Verdict::Up), opinion(2, Verdict::Down), opinion(255, Verdict::Up)];
-    for one in [&high, &low, &middle] {
-        store.put_feedback(&read, one).await.expect("stored");
-    }
-    let all = store.feedback(&read, None, 10).await.expect("read");
-    assert_eq!(all, [low.clone(), middle.clone(), high.clone()], "ascending by id");
-    let page = store.feedback(&read, Some(low.id), 1).await.expect("read");
-    assert_eq!(page, std::slice::from_ref(&middle));
-    assert_eq!(store.feedback(&read, Some(high.id), 10).await.expect("read"), []);
-    assert_eq!(store.feedback(&pass("b-2", Verb::Read), None, 10).await.expect("read"), []);
-
-    let changed = Feedback { verdict: Verdict::Up, comment: None, created_ms: 8, ..middle };
-    store.put_feedback(&read, &changed).await.expect("replaced");
-    let all = store.feedback(&read, None, 10).await.expect("read");
-    assert_eq!(all, [low.clone(), changed, high]);
-
-    let unknown = store.put_feedback(&pass("nowhere", Verb::Read), &low).await;
-    assert_eq!(unknown.expect_err("no such collection").kind(), ErrorKind::NotFound);
-}
-
 async fn deletion(store: &dyn Metastore) {
-    let write = pass("a", Verb::Write);
-    store.delete_collection(&write).await.expect("removed");
-    store.delete_collection(&write).await.expect("removal is idempotent");
+    let (write, all) = (pass("a", Verb::Write), whole("a", Verb::Write));
+    store.delete_collection(&all).await.expect("removed");
+    store.delete_collection(&all).await.expect("removal is idempotent");
     assert_eq!(store.collection(write.collection()).await.expect("read"), None);
     assert_eq!(
         store.rows(&write, Scope::Prefix(""), None, 10).await.expect("read"),
@@ -572,5 +564,5 @@ async fn deletion(store: &dyn Metastore) {
 
     store.create_collection(&sample_collection("a")).await.expect("the name is free again");
     assert_eq!(store.totals(&write).await.expect("read"), (0, 0), "and starts empty");
-    assert_eq!(store.feedback(&write, None, 10).await.expect("read"), [], "without opinions");
+    assert_eq!(store.feedback(&all, None, 10).await.expect("read"), [], "without opinions");
 }

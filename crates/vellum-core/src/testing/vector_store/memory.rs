@@ -5,11 +5,11 @@
 //! frequency. Both orders are descending by score, then ascending by chunk id. Nothing survives the
 //! process, so `flush` and `optimize` have nothing to do.
 
-use crate::access::Pass;
+use crate::access::VersionPass;
 use crate::chunk::Chunk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Field, Filter, Measure, folders_of};
-use crate::ids::{ChunkId, CollectionName, DocumentId};
+use crate::ids::{ChunkId, DocumentId, Space};
 use crate::metadata;
 use crate::ports::{
     Leg, LegVector, Point, ScoredId, StoreSpec, StoredChunk, VectorStore, WithVectors,
@@ -23,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// A [`VectorStore`] that compares with every chunk.
 #[derive(Debug, Default)]
 pub struct MemoryVectorStore {
-    collections: Mutex<BTreeMap<CollectionName, Stored>>,
+    collections: Mutex<BTreeMap<Space, Stored>>,
 }
 
 #[derive(Debug)]
@@ -83,13 +83,13 @@ pub fn idf(n: usize, with_term: usize) -> f32 {
 }
 
 impl MemoryVectorStore {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<CollectionName, Stored>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Space, Stored>> {
         self.collections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(&self, pass: &Pass, act: impl FnOnce(&mut Stored) -> Result<T>) -> Result<T> {
+    fn with<T>(&self, pass: &VersionPass, act: impl FnOnce(&mut Stored) -> Result<T>) -> Result<T> {
         let mut collections = self.lock();
-        let stored = collections.get_mut(pass.collection()).ok_or_else(|| {
+        let stored = collections.get_mut(pass.space()).ok_or_else(|| {
             let name = pass.collection();
             Error::new(ErrorKind::NotFound, format!("nothing was indexed in `{name}` yet"))
         })?;
@@ -136,11 +136,11 @@ fn sparse_score(query: &[(u32, f32)], vector: &SparseVector) -> Option<f32> {
 
 #[async_trait]
 impl VectorStore for MemoryVectorStore {
-    async fn create(&self, pass: &Pass, spec: StoreSpec) -> Result<()> {
+    async fn create(&self, pass: &VersionPass, spec: StoreSpec) -> Result<()> {
         pass.must_write()?;
         let mut collections = self.lock();
         let fresh = Stored { spec, points: BTreeMap::new() };
-        let stored = collections.entry(pass.collection().clone()).or_insert(fresh);
+        let stored = collections.entry(pass.space().clone()).or_insert(fresh);
         if stored.spec == spec {
             return Ok(());
         }
@@ -153,13 +153,13 @@ impl VectorStore for MemoryVectorStore {
         Err(Error::new(ErrorKind::Conflict, message))
     }
 
-    async fn drop_collection(&self, pass: &Pass) -> Result<()> {
+    async fn drop_collection(&self, pass: &VersionPass) -> Result<()> {
         pass.must_write()?;
-        self.lock().remove(pass.collection());
+        self.lock().remove(pass.space());
         Ok(())
     }
 
-    async fn upsert(&self, pass: &Pass, points: Vec<Point>) -> Result<()> {
+    async fn upsert(&self, pass: &VersionPass, points: Vec<Point>) -> Result<()> {
         pass.must_write()?;
         self.with(pass, |stored| {
             points.iter().try_for_each(|point| stored.must_fit(point.dense.dim()))?;
@@ -170,7 +170,7 @@ impl VectorStore for MemoryVectorStore {
 
     async fn update_sparse(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         vectors: Vec<(ChunkId, SparseVector)>,
     ) -> Result<()> {
         pass.must_write()?;
@@ -186,7 +186,7 @@ impl VectorStore for MemoryVectorStore {
 
     async fn delete_document(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         document: DocumentId,
         keep: &[ChunkId],
     ) -> Result<()> {
@@ -197,7 +197,7 @@ impl VectorStore for MemoryVectorStore {
         })
     }
 
-    async fn search(&self, pass: &Pass, leg: &Leg) -> Result<Vec<ScoredId>> {
+    async fn search(&self, pass: &VersionPass, leg: &Leg) -> Result<Vec<ScoredId>> {
         self.with(pass, |stored| {
             let points = stored.visible([pass.filter(), leg.filter.as_ref()]);
             let mut hits: Vec<ScoredId> = match &leg.vector {
@@ -225,7 +225,7 @@ impl VectorStore for MemoryVectorStore {
 
     async fn fetch(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         ids: &[ChunkId],
         with_vectors: WithVectors,
     ) -> Result<Vec<StoredChunk>> {
@@ -243,7 +243,7 @@ impl VectorStore for MemoryVectorStore {
 
     async fn scan(
         &self,
-        pass: &Pass,
+        pass: &VersionPass,
         after: Option<ChunkId>,
         limit: usize,
         filter: Option<&Filter>,
@@ -258,16 +258,16 @@ impl VectorStore for MemoryVectorStore {
         })
     }
 
-    async fn count(&self, pass: &Pass) -> Result<u64> {
+    async fn count(&self, pass: &VersionPass) -> Result<u64> {
         self.with(pass, |stored| Ok(stored.visible([pass.filter(), None]).count() as u64))
     }
 
-    async fn flush(&self, pass: &Pass) -> Result<()> {
+    async fn flush(&self, pass: &VersionPass) -> Result<()> {
         pass.must_write()?;
         self.with(pass, |_| Ok(()))
     }
 
-    async fn optimize(&self, pass: &Pass) -> Result<()> {
+    async fn optimize(&self, pass: &VersionPass) -> Result<()> {
         pass.must_write()?;
         self.with(pass, |_| Ok(()))
     }

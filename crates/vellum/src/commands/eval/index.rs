@@ -87,6 +87,7 @@ pub(crate) async fn open(
     let parts = Parts {
         objects: Arc::new(DatasetObjects(dataset.corpus.clone())),
         embedder,
+        earlier_embedders: Vec::new(),
         converter: Arc::new(DatasetConverter),
         embeddings: None,
         reranker: reranker(config, &local())?,

@@ -48,6 +48,7 @@ impl products::Workshop for Workshop {
         let parts = Parts {
             objects: Arc::new(DatasetObjects(self.dataset.corpus.clone())),
             embedder: Arc::clone(&self.embedder),
+            earlier_embedders: Vec::new(),
             converter: Arc::new(DatasetConverter),
             embeddings: self.embeddings.clone(),
             reranker: self.reranker.clone(),
