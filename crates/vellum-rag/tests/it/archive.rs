@@ -7,6 +7,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vellum_core::access::{Pass, Principal, Verb};
+use vellum_core::collection::Tuning;
 use vellum_core::ids::DocumentId;
 use vellum_core::ledger::{LedgerRow, Scope};
 use vellum_core::ports::{Metastore, WithVectors};
@@ -67,12 +68,16 @@ async fn hits(app: &App, name: &str) -> Vec<Hit> {
 async fn what_is_imported_is_what_was_exported() {
     let world = filled().await;
     let app = world.app();
+    let set = Tuning { leg_limit: Some(30), ..Tuning::default() };
+    let change = collections::Change { set: set.clone(), cleared: Vec::new() };
+    collections::tune(&app, &named("default"), &change).await.unwrap();
     let bytes = exported(&app, Originals::With).await;
     assert_eq!(bytes, exported(&app, Originals::With).await, "equal collections, equal files");
     let other = World::new();
     let there = other.app();
     let made = import(&there, "default", &bytes).await.unwrap();
     let digest = collections::digest(&app, &named("default")).await.unwrap();
+    assert_eq!(made.summary.collection.tuning, set);
     assert_eq!((made.summary.documents, made.digest.as_str()), (N as u64 + 2, digest.as_str()));
     // The documents but the copy, and the one that was rejected.
     assert_eq!(made.originals, N as u64 + 2);
