@@ -146,7 +146,7 @@ pub async fn measure(
     progress: Progress<'_>,
 ) -> Result<(Experiment, Vec<Vec<Ranking>>)> {
     check_cutoffs(&plan.cutoffs)?;
-    let app = &app.with_retrieval(retrieval.clone());
+    let app = &app.with_retrieval(*retrieval);
     let summary = collections::summary(app, pass).await?;
     let answers = plan.answers.filter(|_| dataset.has_evidence());
     let judged: Vec<&Query> = dataset.judged().collect();
@@ -175,7 +175,7 @@ pub async fn measure(
     let setup = Setup {
         index: summary.collection.settings,
         language: summary.collection.language,
-        retrieval: retrieval.clone(),
+        retrieval: *retrieval,
     };
     let experiment = Experiment {
         format: FORMAT,
