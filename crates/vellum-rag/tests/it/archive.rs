@@ -7,6 +7,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vellum_core::access::{Pass, Principal, Verb};
+use vellum_core::collection::Tuning;
 use vellum_core::ids::DocumentId;
 use vellum_core::ledger::{LedgerRow, Scope};
 use vellum_core::ports::{Metastore, WithVectors};
@@ -67,12 +68,16 @@ async fn hits(app: &App, name: &str) -> Vec<Hit> {
 async fn what_is_imported_is_what_was_exported() {
     let world = filled().await;
     let app = world.app();
+    let set = Tuning { leg_limit: Some(30), ..Tuning::default() };
+    let change = collections::Change { set: set.clone(), cleared: Vec::new() };
+    collections::tune(&app, &named("default"), &change).await.unwrap();
     let bytes = exported(&app, Originals::With).await;
     assert_eq!(bytes, exported(&app, Originals::With).await, "equal collections, equal files");
     let other = World::new();
     let there = other.app();
     let made = import(&there, "default", &bytes).await.unwrap();
     let digest = collections::digest(&app, &named("default")).await.unwrap();
+    assert_eq!(made.summary.collection.tuning, set);
     assert_eq!((made.summary.documents, made.digest.as_str()), (N as u64 + 2, digest.as_str()));
     // The documents but the copy, and the one that was rejected.
     assert_eq!(made.originals, N as u64 + 2);
@@ -171,7 +176,6 @@ async fn a_name_that_is_taken_and_a_newer_format_are_refused() {
 async fn any_write_of_an_import_may_fail_and_nothing_is_seen() {
     let source = filled().await;
     let bytes = exported(&source.app(), Originals::With).await;
-    let mut failures = 0;
     for nth in 0.. {
         let world = World::new();
         world.fuse.store(nth, Ordering::SeqCst);
@@ -179,11 +183,10 @@ async fn any_write_of_an_import_may_fail_and_nothing_is_seen() {
         world.fuse.store(-1, Ordering::SeqCst);
         let seen = collections::get(&world.app(), &named("default")).await;
         if first.is_ok() {
-            assert!(seen.is_ok() && failures >= 8, "only {failures} writes were visited");
+            assert!(seen.is_ok() && nth >= 8, "only {nth} writes were visited");
             return;
         }
         assert_eq!(seen.unwrap_err().kind(), ErrorKind::NotFound, "write {nth} failed");
-        failures += 1;
         // What is left of it is in nobody's way: neither of the next import, nor of a collection of that name.
         if nth % 2 == 0 {
             import(&world.app(), "default", &bytes).await.unwrap();

@@ -124,9 +124,13 @@ async fn only_complete_and_whole_versions_are_promoted() {
     let app = world.app();
     let same = versions::build(&app, &pass(), &Change::default()).await.unwrap_err();
     assert_eq!(same.kind(), ErrorKind::Conflict, "{same}");
-    let none = Change { max_tokens: Some(3), ..Change::default() };
-    let none = versions::build(&app, &pass(), &none).await.unwrap_err();
-    assert_eq!(none.kind(), ErrorKind::Invalid, "{none}");
+    for none in [
+        Change { max_tokens: Some(3), ..Change::default() },
+        Change { splitter: Some("words".to_owned()), ..Change::default() },
+    ] {
+        let none = versions::build(&app, &pass(), &none).await.unwrap_err();
+        assert_eq!(none.kind(), ErrorKind::Invalid, "{none}");
+    }
     for (id, kind) in [("0123456789abcdef", ErrorKind::NotFound), ("0", ErrorKind::Invalid)] {
         assert_eq!(promote(&app, id).await.unwrap_err().kind(), kind);
     }
