@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use vellum_backends::TeiReranker;
 use vellum_core::ErrorKind;
@@ -191,8 +190,8 @@ async fn a_dead_server_is_given_up_soon() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let began = Instant::now();
     let error = TeiReranker::new(&address, None).unwrap().rerank("q", &texts(1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    // The deadline, and not how long a busy machine took to notice it.
+    assert!(error.message().contains("no success in 2 s"), "{error}");
 }
