@@ -6,13 +6,19 @@
 //! Other variables that begin with `VELLUM_` are ignored, because Kubernetes injects such
 //! (`VELLUM_SERVICE_HOST`) for a service of that name.
 
+mod model;
+
+pub use model::{
+    Azure, Collection, Config, Embedder, Eval, Gcs, Index, Ingest, Log, Mlflow, Reranker,
+    Retrieval, S3, Server, Web,
+};
+
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use vellum_core::collection::SplitMethod;
 use vellum_core::{Error, ErrorKind, Result};
-use vellum_rag::fuse::Fusion;
 
 /// Least bound of a chunk: less than a sentence says nothing that could be found.
 const MIN_CHUNK_TOKENS: usize = 16;
@@ -21,190 +27,6 @@ const MAX_PARENT_TOKENS: usize = 4_096;
 
 /// The reference file: every setting with its default and its explanation.
 pub const REFERENCE: &str = include_str!("reference.toml");
-
-/// The settings in force.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Data directory; empty means the platform's.
-    pub data_dir: String,
-    /// Serving.
-    pub server: Server,
-    /// Embedding model.
-    pub embedder: Embedder,
-    /// Defaults of new collections.
-    pub collection: Collection,
-    /// Ingestion.
-    pub ingest: Ingest,
-    /// Buckets of S3.
-    pub s3: S3,
-    /// Buckets of Google Cloud Storage.
-    pub gcs: Gcs,
-    /// Containers of Azure.
-    pub azure: Azure,
-    /// Web sites.
-    pub web: Web,
-    /// Retrieval.
-    pub retrieval: Retrieval,
-    /// Evaluation.
-    pub eval: Eval,
-    /// Vector index.
-    pub index: Index,
-    /// Reranking model.
-    pub reranker: Reranker,
-    /// Tracking of studies.
-    pub mlflow: Mlflow,
-    /// Logging.
-    pub log: Log,
-}
-
-/// `[server]`; see the reference file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the reference file documents every setting")]
-pub struct Server {
-    pub bind: String,
-    pub base_path: String,
-    pub token_file: String,
-}
-
-/// `[embedder]`; see the reference file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the reference file documents every setting")]
-pub struct Embedder {
-    pub model: String,
-    pub earlier: Vec<String>,
-    pub sha256: String,
-    pub hub: String,
-    pub threads: usize,
-}
-
-/// `[collection]`; see the reference file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the reference file documents every setting")]
-pub struct Collection {
-    pub language: String,
-    pub splitter: String,
-    pub max_tokens: usize,
-    pub overlap_tokens: usize,
-    pub semantic_percentile: usize,
-    pub context: bool,
-    pub parent_tokens: usize,
-    pub keep_versions: usize,
-}
-
-/// `[ingest]`; see the reference file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the reference file documents every setting")]
-pub struct Ingest {
-    pub concurrency: usize,
-    pub max_document_bytes: u64,
-    pub memory_budget: u64,
-    pub document_timeout_s: u64,
-    pub patience_s: u64,
-    pub embedding_cache: u64,
-    pub convert_workers: usize,
-    pub convert_timeout_s: u64,
-    pub convert_memory: u64,
-    pub ocr: String,
-    pub password_file: String,
-    pub rescan_s: u64,
-}
-
-/// `[s3]`; see the reference file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the reference file documents every setting")]
-pub struct S3 {
-    pub endpoint: String,
-    pub region: String,
-    pub addressing_style: String,
-}
-
-/// `[gcs]`; see the reference file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the reference file documents every setting")]
-pub struct Gcs {
-    pub endpoint: String,
-}
-
-/// `[azure]`; see the reference file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the reference file documents every setting")]
-pub struct Azure {
-    pub account: String,
-    pub endpoint: String,
-}
-
-/// `[web]`; see the reference file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the reference file documents every setting")]
-pub struct Web {
-    pub allowed_hosts: Vec<String>,
-}
-
-/// `[retrieval]`; see the reference file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the reference file documents every setting")]
-pub struct Retrieval {
-    pub leg_limit: usize,
-    pub fusion: Fusion,
-    pub dense_weight: f32,
-    pub sparse_weight: f32,
-    pub mmr_lambda: f32,
-}
-
-/// `[eval]`; see the reference file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the reference file documents every setting")]
-pub struct Eval {
-    pub cache: u64,
-}
-
-/// `[index]`; see the reference file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the reference file documents every setting")]
-pub struct Index {
-    pub graph_from: usize,
-    pub graph_search_beam: usize,
-    pub quantization: String,
-}
-
-/// `[reranker]`; see the reference file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the reference file documents every setting")]
-pub struct Reranker {
-    pub model: String,
-    pub depth: usize,
-}
-
-/// `[mlflow]`; see the reference file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the reference file documents every setting")]
-pub struct Mlflow {
-    pub tracking_uri: String,
-    pub experiment: String,
-}
-
-/// `[log]`; see the reference file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the reference file documents every setting")]
-pub struct Log {
-    pub level: String,
-    pub format: String,
-}
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
