@@ -6,7 +6,7 @@
 //! ```
 //!
 //! [`space`] reads what is searched, [`sample`] proposes, [`study`] runs and records ([`record`]), [`stop`] gives up what
-//! falls behind, [`pareto`] keeps the trades between quality, latency and size. [`bench`] is what is measured with, and
+//! falls behind, [`pareto`] keeps the trades between quality, latency and size. [`mod@bench`] is what is measured with, and
 //! [`products`] measures the product itself: all else is free of ports, and is tested with formulas.
 
 pub mod bench;
