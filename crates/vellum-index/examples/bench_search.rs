@@ -1,13 +1,15 @@
-//! Measures what approximation and filters cost: `cargo run -p vellum-index --example bench_search -- 100000`.
+//! Measures what approximation and filters cost: `cargo run --release -p vellum-index --example bench_search -- 100000 [binary]`.
 //!
 //! Writes N chunks of 384 dimensions (clustered, as embeddings are), then for each kind of quantisation builds the graph and
 //! prints one line of JSON: recall@10 against the exact search, median and 99th percentile of 200 dense searches in ms,
-//! resident memory. Then the same for searches in which one chunk of a hundred passes a filter.
+//! resident memory. Then the same for searches in which one chunk of a hundred passes a filter. A second argument leaves all
+//! kinds out whose name does not end so.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement, not a product")]
 
 use serde_json::json;
 use std::ops::Bound;
+use std::path::Path;
 use std::time::Instant;
 use vellum_core::access::{Verb, VersionPass};
 use vellum_core::filter::{Field, Filter, Finite, Interval, Measure};
@@ -17,6 +19,15 @@ use vellum_core::testing::vector_store::{chunk, pass, point};
 use vellum_core::vector::Embedding;
 use vellum_index::{EdgeSettings, EdgeStore, Quantization};
 
+/// What the measuring process is told first.
+const MEASURE: &str = "--measure";
+/// Ways to search; without a graph every chunk is compared.
+const KINDS: [(&str, Quantization); 4] = [
+    ("no graph", Quantization::None),
+    ("graph", Quantization::None),
+    ("graph, scalar", Quantization::Scalar),
+    ("graph, binary", Quantization::Binary),
+];
 const DIM: usize = 384;
 const BATCH: u64 = 256;
 /// Of filters without an index fewer: they are slow, and their times vary little.
@@ -107,28 +118,25 @@ async fn measure(store: &EdgeStore, owner: &VersionPass, name: &str, filter: Opt
     println!("{line}");
 }
 
-#[tokio::main]
-async fn main() {
-    let n: u64 = std::env::args().nth(1).map_or(20_000, |n| n.parse().unwrap());
-    let dir = tempfile::tempdir().unwrap();
-    let owner = pass("bench", Verb::Write);
-    let open = |quantization, graphs: bool| {
-        let index_from_chunks = if graphs { (n / 4).max(1_000) as usize } else { usize::MAX >> 16 };
-        let settings = EdgeSettings { quantization, index_from_chunks, ..EdgeSettings::default() };
-        EdgeStore::open_with(dir.path().join("store"), settings).unwrap()
-    };
-    let store = open(Quantization::None, false);
-    store.create(&owner, StoreSpec { dim: DIM }).await.unwrap();
-    let began = Instant::now();
-    for from in (0..n).step_by(BATCH as usize) {
-        let points = (from..n.min(from + BATCH)).map(numbered).collect();
-        store.upsert(&owner, points).await.unwrap();
-    }
-    store.flush(&owner).await.unwrap();
-    println!(
-        "{}",
-        json!({ "chunks": n, "write_s": began.elapsed().as_secs_f64(), "rss_mb": rss_mb("VmRSS") })
-    );
+/// Measures in a process of its own, whose memory is not that of building.
+fn measure_apart(dir: &Path, n: u64, name: &str) {
+    let (program, n) = (std::env::current_exe().unwrap(), n.to_string());
+    let mut child = std::process::Command::new(program);
+    let status =
+        child.args([MEASURE.as_ref(), dir.as_os_str(), n.as_ref(), name.as_ref()]).status();
+    assert!(status.unwrap().success());
+}
+
+fn open(dir: &Path, n: u64, name: &str) -> EdgeStore {
+    let (_, quantization) = KINDS.into_iter().find(|(kind, _)| *kind == name).unwrap();
+    let has_graph = name != KINDS[0].0;
+    let index_from_chunks = if has_graph { (n / 4).max(1_000) as usize } else { usize::MAX >> 16 };
+    let settings = EdgeSettings { quantization, index_from_chunks, ..EdgeSettings::default() };
+    EdgeStore::open_with(dir.to_owned(), settings).unwrap()
+}
+
+async fn measure_all(dir: &Path, n: u64, kind: &str) {
+    let (store, owner) = (open(dir, n, kind), pass("bench", Verb::Write));
     let name = |name: &str| name.parse().unwrap();
     let day = instant("2024-01-08").unwrap() as f64;
     let end = Finite::new(day).unwrap();
@@ -139,25 +147,43 @@ async fn main() {
         ("1% by date", Filter::Within(Measure::Date(name("date")), that_day)),
         ("1% by subject, not indexed", Filter::In(Field::Metadata(name("subject")), seven)),
     ];
-    measure(&store, &owner, "no graph", None).await;
-    for (name, filter) in &filters {
-        measure(&store, &owner, &format!("no graph, {name}"), Some(filter)).await;
+    let n_filters = if kind == KINDS[0].0 { 3 } else { 2 };
+    measure(&store, &owner, kind, None).await;
+    for (by, filter) in &filters[..n_filters] {
+        measure(&store, &owner, &format!("{kind}, {by}"), Some(filter)).await;
     }
+}
+
+#[tokio::main]
+async fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, dir, n, kind] = args.as_slice()
+        && mode == MEASURE
+    {
+        return measure_all(Path::new(dir), n.parse().unwrap(), kind).await;
+    }
+    let n: u64 = args.first().map_or(20_000, |n| n.parse().unwrap());
+    let scratch = tempfile::tempdir().unwrap();
+    let (dir, owner) = (scratch.path().join("store"), pass("bench", Verb::Write));
+    let store = open(&dir, n, KINDS[0].0);
+    store.create(&owner, StoreSpec { dim: DIM }).await.unwrap();
+    let began = Instant::now();
+    for from in (0..n).step_by(BATCH as usize) {
+        let points = (from..n.min(from + BATCH)).map(numbered).collect();
+        store.upsert(&owner, points).await.unwrap();
+    }
+    store.flush(&owner).await.unwrap();
+    println!("{}", json!({ "chunks": n, "write_s": began.elapsed().as_secs_f64() }));
     drop(store);
-    for (name, kind) in [
-        ("graph", Quantization::None),
-        ("graph, scalar", Quantization::Scalar),
-        ("graph, binary", Quantization::Binary),
-    ] {
-        let store = open(kind, true);
+    for (kind, _) in KINDS {
+        if args.get(1).is_some_and(|only| !kind.ends_with(only)) {
+            continue;
+        }
+        let store = open(&dir, n, kind);
         let began = Instant::now();
         store.optimize(&owner).await.unwrap();
-        println!("{}", json!({ "optimize": name, "s": began.elapsed().as_secs_f64() }));
+        println!("{}", json!({ "optimize": kind, "s": began.elapsed().as_secs_f64() }));
         drop(store);
-        let store = open(kind, true);
-        measure(&store, &owner, name, None).await;
-        for (by, filter) in &filters[..2] {
-            measure(&store, &owner, &format!("{name}, {by}"), Some(filter)).await;
-        }
+        measure_apart(&dir, n, kind);
     }
 }

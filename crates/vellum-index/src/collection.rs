@@ -186,7 +186,7 @@ impl Collection {
                 params: Some(SearchParams {
                     hnsw_ef: Some(beam),
                     exact,
-                    quantization: convert::through(self.settings.quantization),
+                    quantization: convert::through(self.settings.quantization, leg.limit),
                     ..SearchParams::default()
                 }),
                 limit: leg.limit,

@@ -6,7 +6,7 @@ use vellum_core::ErrorKind;
 use vellum_core::access::Verb;
 use vellum_core::filter::{Field, Filter};
 use vellum_core::ports::{Leg, Precision, StoreSpec, VectorStore};
-use vellum_core::testing::vector_store::{pass, suite};
+use vellum_core::testing::vector_store::{chunk, pass, point, suite};
 use vellum_index::{EdgeSettings, EdgeStore, Quantization};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,6 +83,47 @@ async fn a_filter_that_leaves_few_loses_none_to_quantisation() {
         let want = store.search(&owner, &exact).await.unwrap();
         assert_eq!(store.search(&owner, &leg).await.unwrap(), want);
     }
+}
+
+/// Returns a vector of 64 dimensions near one of four topics; a bit of each dimension tells little more than the topic.
+fn near_a_topic(n: u64) -> Vec<f32> {
+    let normal = |seed: u64| {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut uniform = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 40) as f32 / (1u64 << 24) as f32
+        };
+        std::iter::repeat_with(move || (0..6).map(|_| uniform()).sum::<f32>() - 3.0)
+    };
+    normal(n % 4).zip(normal(100 + n)).map(|(topic, own)| topic + 0.5 * own).take(64).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bits_lose_little_of_a_crowd() {
+    let root = scratch();
+    let quantization = Quantization::Binary;
+    let settings = EdgeSettings { index_from_chunks: 10, quantization, ..small() };
+    let store = EdgeStore::open_with(root.path().to_owned(), settings).unwrap();
+    let owner = pass("crowd", Verb::Write);
+    store.create(&owner, StoreSpec { dim: 64 }).await.unwrap();
+    let crowd = (0..2_000).map(|n| {
+        let chunk = chunk(&format!("mem:///{n}"), 0, "one of many");
+        point(chunk, &near_a_topic(n), &[(1, 1.0)])
+    });
+    store.upsert(&owner, crowd.collect()).await.unwrap();
+    store.flush(&owner).await.unwrap();
+    store.optimize(&owner).await.unwrap();
+    let (mut found, n_queries) = (0, 50);
+    for n in 0..n_queries {
+        let leg = dense_leg(&near_a_topic(10_000 + n), 10);
+        let exact = Leg { precision: Precision::Exact, ..leg.clone() };
+        let wanted = store.search(&owner, &exact).await.unwrap();
+        let got = store.search(&owner, &leg).await.unwrap();
+        found += got.iter().filter(|hit| wanted.iter().any(|it| it.id == hit.id)).count() as u64;
+    }
+    assert!(found >= n_queries * 19 / 2, "{found} of {}", n_queries * 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
