@@ -4,6 +4,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionName, Space};
 use serde::{Deserialize, Serialize};
 
+/// Largest bound of a chunk in tokens: what the largest models read.
+pub const MAX_CHUNK_TOKENS: usize = 8_192;
+
 /// Where chunks may begin and end. All stay within [`SplitterSettings::max_tokens`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -67,7 +70,7 @@ pub struct SplitterSettings {
     /// Where chunks may begin and end.
     #[serde(default, skip_serializing_if = "is_default")]
     pub method: SplitMethod,
-    /// Upper bound of a chunk with its context; never above the embedder's limit.
+    /// Upper bound of a chunk with its context. A chunk that the embedder cannot read whole is embedded in windows.
     pub max_tokens: usize,
     /// Text repeated from the end of the previous chunk, in whole sentences (words where chunks are cut
     /// between words), at most this much, special tokens left out.

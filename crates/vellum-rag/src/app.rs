@@ -181,15 +181,17 @@ impl App {
         })
     }
 
-    /// Returns the index settings that a collection created now would get.
+    /// Returns the index settings that a collection created now would get. The default size of a chunk is lowered to what the
+    /// embedder reads; one that was asked for is kept.
     pub fn index_settings(&self) -> IndexSettings {
         let info = self.embedder.info();
+        let mut max_tokens = self.settings.splitter.max_tokens;
+        if max_tokens == Settings::default().splitter.max_tokens {
+            max_tokens = max_tokens.min(info.max_tokens);
+        }
         IndexSettings {
             converter: self.converter.version().to_owned(),
-            splitter: SplitterSettings {
-                max_tokens: self.settings.splitter.max_tokens.min(info.max_tokens),
-                ..self.settings.splitter.clone()
-            },
+            splitter: SplitterSettings { max_tokens, ..self.settings.splitter.clone() },
             embedder: info.name.clone(),
             embedder_digest: info.digest.clone(),
             dim: info.dim,

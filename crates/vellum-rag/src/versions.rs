@@ -20,7 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use vellum_core::access::{Pass, VersionPass};
-use vellum_core::collection::{Collection, IndexVersion, Lag, SplitMethod, VersionState};
+use vellum_core::collection::{
+    Collection, IndexVersion, Lag, MAX_CHUNK_TOKENS, SplitMethod, VersionState,
+};
 use vellum_core::ids::JobId;
 use vellum_core::job::source_of_build;
 use vellum_core::ports::Missing;
@@ -201,18 +203,21 @@ fn changed(app: &App, pass: &Pass, live: &Collection, change: &Change) -> Result
         })?;
     }
     if let Some(max_tokens) = change.max_tokens {
-        splitter.max_tokens = max_tokens.min(app.embedder.info().max_tokens);
+        splitter.max_tokens = max_tokens;
     }
     if let Some(overlap_tokens) = change.overlap_tokens {
         splitter.overlap_tokens = overlap_tokens;
     }
-    if splitter.max_tokens < 8 || splitter.overlap_tokens >= splitter.max_tokens {
+    if !(8..=MAX_CHUNK_TOKENS).contains(&splitter.max_tokens)
+        || splitter.overlap_tokens >= splitter.max_tokens
+    {
         let message = format!(
             "chunks of {} tokens with {} repeated cannot be made",
             splitter.max_tokens, splitter.overlap_tokens
         );
-        return Err(Error::new(ErrorKind::Invalid, message)
-            .with_hint("a chunk has 8 tokens or more, and repeats less than it has"));
+        return Err(Error::new(ErrorKind::Invalid, message).with_hint(format!(
+            "a chunk has 8 to {MAX_CHUNK_TOKENS} tokens, and repeats less than it has"
+        )));
     }
     let language = match change.language.as_deref() {
         Some("auto") => None,

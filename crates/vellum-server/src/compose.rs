@@ -14,9 +14,9 @@ use vellum_backends::{
 };
 use vellum_core::collection::{SplitMethod, SplitterSettings};
 use vellum_core::ports::{
-    Clock, Converter, Embedder, EmbedderInfo, EmbeddingCache, ObjectStore, Reranker, VectorStore,
+    Clock, Converter, Embedder, EmbeddingCache, ObjectStore, Reranker, VectorStore,
 };
-use vellum_core::{Error, ErrorKind, Result, access::Principal};
+use vellum_core::{ErrorKind, Result, access::Principal};
 use vellum_rag::app::{App, IngestSettings, RetrievalSettings, Settings};
 use vellum_rag::jobs::{self, Jobs};
 use vellum_rag::pictures::Pictures;
@@ -142,14 +142,13 @@ pub struct Parts {
 /// Returns the product with chosen parts over stores in `path`; evaluation uses a directory of its own.
 ///
 /// # Errors
-/// `Invalid` where chunks are configured that the embedder cannot read whole; what opening the stores fails with.
+/// What opening the stores fails with.
 pub async fn assemble(
     config: &Config,
     local: &Local,
     path: &Path,
     parts: Parts,
 ) -> Result<Arc<App>> {
-    check_chunks_fit(&config.collection, parts.embedder.info())?;
     let metastore = SqliteMetastore::open(&path.join("vellum.db")).await?;
     Ok(Arc::new(App {
         objects: parts.objects,
@@ -216,20 +215,6 @@ fn splitter(collection: &config::Collection) -> SplitterSettings {
     }
 }
 
-/// Fails where a chunk would be longer than what the embedder reads; the default is lowered instead (`App::index_settings`).
-fn check_chunks_fit(collection: &config::Collection, embedder: &EmbedderInfo) -> Result<()> {
-    let (asked, most) = (collection.max_tokens, embedder.max_tokens);
-    if asked <= most || asked == Settings::default().splitter.max_tokens {
-        return Ok(());
-    }
-    let message = format!(
-        "`collection.max_tokens` is {asked}, and the embedder `{}` reads {most} tokens",
-        embedder.name
-    );
-    Err(Error::new(ErrorKind::Invalid, message)
-        .with_hint(format!("set it to {most} or less, or configure another embedder")))
-}
-
 /// Returns the processors that this process may use, at least 1.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -250,35 +235,5 @@ impl Clock for SystemClock {
     fn unix_ms(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Sources as Layers, resolve};
-
-    #[test]
-    fn chunks_must_fit_the_embedder() {
-        let check = |max_tokens: &str, reads: usize| {
-            let variable = ("VELLUM_COLLECTION_MAX_TOKENS".to_owned(), max_tokens.to_owned());
-            let layers = Layers { environment: vec![variable], ..Layers::default() };
-            let collection = resolve(&layers).unwrap().config.collection;
-            let info = EmbedderInfo {
-                name: "small".to_owned(),
-                digest: "d".to_owned(),
-                dim: 3,
-                max_tokens: reads,
-                languages: Vec::new(),
-            };
-            check_chunks_fit(&collection, &info)
-        };
-        for (asked, reads) in [("128", 128), ("256", 512), ("256", 128)] {
-            check(asked, reads).unwrap();
-        }
-        let error = check("200", 128).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(error.message().contains("`small` reads 128 tokens"), "{}", error.message());
-        assert!(error.hint().unwrap().contains("128 or less"));
     }
 }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
-use vellum_core::collection::SplitMethod;
+use vellum_core::collection::{MAX_CHUNK_TOKENS, SplitMethod};
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Least bound of a chunk: less than a sentence says nothing that could be found.
@@ -296,14 +296,14 @@ fn check(config: &Config, values: &Values) -> Result<()> {
     Ok(())
 }
 
-/// Checks how new collections are cut; what the embedder reads is checked when it is there (`compose`).
+/// Checks how new collections are cut.
 fn check_splitter(collection: &Collection, wrong: &dyn Fn(&str, &str) -> Result<()>) -> Result<()> {
     if !SplitMethod::NAMES.contains(&collection.splitter.as_str()) {
         let names = SplitMethod::NAMES.map(|name| format!("`{name}`")).join(", ");
         return wrong("collection.splitter", &format!("must be one of {names}"));
     }
-    if collection.max_tokens < MIN_CHUNK_TOKENS {
-        let why = format!("must be at least {MIN_CHUNK_TOKENS}");
+    if !(MIN_CHUNK_TOKENS..=MAX_CHUNK_TOKENS).contains(&collection.max_tokens) {
+        let why = format!("must be in {MIN_CHUNK_TOKENS} to {MAX_CHUNK_TOKENS}");
         return wrong("collection.max_tokens", &why);
     }
     if collection.overlap_tokens > collection.max_tokens / 2 {
@@ -442,7 +442,7 @@ mod tests {
             &[("VELLUM_COLLECTION_SPLITTER", "words")],
             "environment VELLUM_COLLECTION_SPLITTER: `collection.splitter` must be one of `sentence`, `fixed`",
         );
-        check(&[("VELLUM_COLLECTION_MAX_TOKENS", "15")], "must be at least 16, not 15");
+        check(&[("VELLUM_COLLECTION_MAX_TOKENS", "15")], "must be in 16 to 8192, not 15");
         check(&[("VELLUM_COLLECTION_OVERLAP_TOKENS", "256")], "must be at most 128, half of");
         check(&[("VELLUM_COLLECTION_PARENT_TOKENS", "255")], "0 (no parents) or from 256");
         check(&[("VELLUM_COLLECTION_PARENT_TOKENS", "5000")], "to 4096");

@@ -1,7 +1,8 @@
 //! From a part of a document to its chunks, off the async threads.
 
 use super::Run;
-use super::document::{BATCH, blocking, embed};
+use super::document::blocking;
+use super::embed::{BATCH, embed};
 use crate::language;
 use crate::split::{self, Origin, Place};
 use std::sync::Arc;
@@ -66,7 +67,8 @@ pub(super) async fn split_part(
         let cutter = cutter.clone();
         blocking(move || {
             let n_tokens = |text: &str| cutter.embedder.n_tokens(text);
-            split::sentences(&cutter.part, &cutter.origin(), &cutter.settings, &n_tokens)
+            let (origin, window) = (cutter.origin(), cutter.embedder.info().max_tokens);
+            split::sentences(&cutter.part, &origin, &cutter.settings, window, &n_tokens)
         })
         .await?
     };

@@ -3,6 +3,7 @@
 use super::claim::{Work, must_hold};
 use super::copies::original_of;
 use super::cut::{About, split_part};
+use super::embed::{BATCH, embed_whole};
 use super::remembered::{self, Body};
 use super::{PERMIT_BYTES, Run};
 use crate::bm25::{self, Analyser};
@@ -15,16 +16,14 @@ use std::sync::atomic::Ordering;
 use vellum_core::chunk::Chunk;
 use vellum_core::document::PAGES_WITHOUT_TEXT;
 use vellum_core::filter::{Field, Filter};
-use vellum_core::ids::{ChunkId, ContentHash, TextHash};
+use vellum_core::ids::{ChunkId, ContentHash};
 use vellum_core::ledger::{DocumentState, LedgerRow};
-use vellum_core::ports::{Content, ConvertInput, ObjectMeta, Point, TextKind};
+use vellum_core::ports::{Content, ConvertInput, ObjectMeta, Point};
 use vellum_core::vector::{Embedding, SparseVector};
 use vellum_core::{Error, ErrorKind, Result, Retry};
 
 /// Warnings of a job that are kept; more of one kind tell nothing new.
 pub(super) const MAX_WARNINGS: usize = 100;
-/// Chunks that are embedded and written together.
-pub(super) const BATCH: usize = 32;
 /// Chunk ids that are read at a time when a document is withdrawn.
 const SCAN_PAGE: usize = 512;
 /// Mean chunk length that is assumed until the collection's own is settled, in terms.
@@ -422,7 +421,7 @@ async fn store(run: &Run<'_>, batch: &[Chunk], known: &[Option<Embedding>]) -> R
         .filter(|(_, vector)| vector.is_none())
         .map(|(text, _)| text.clone())
         .collect();
-    let (made, embedded) = embed(run, &unknown).await?;
+    let (made, embedded) = embed_whole(run, unknown).await?;
     let mut made = made.into_iter();
     let dense = known.iter().filter_map(|vector| vector.clone().or_else(|| made.next()));
     let sparse = encode_sparse(analyser, texts, avg_len).await?;
@@ -434,46 +433,6 @@ async fn store(run: &Run<'_>, batch: &[Chunk], known: &[Option<Embedding>]) -> R
     run.app.vectors.upsert(run.pass, points).await?;
     run.embedded(batch.len() as u64);
     Ok(embedded)
-}
-
-/// Returns the vectors of `texts`, from the cache where it knows them, and how many were made.
-pub(super) async fn embed(run: &Run<'_>, texts: &[String]) -> Result<(Vec<Embedding>, u64)> {
-    if texts.is_empty() {
-        return Ok((Vec::new(), 0));
-    }
-    let Some(cache) = &run.app.embeddings else {
-        let made = run.embedder.embed(texts, TextKind::Passage).await?;
-        return Ok((made, texts.len() as u64));
-    };
-    let info = run.embedder.info();
-    let keys: Vec<TextHash> = texts.iter().map(|text| TextHash::of(text)).collect();
-    let mut vectors = cache.get(&info.digest, &keys).await.unwrap_or_else(|error| {
-        // Without its cache the work goes on, only slower.
-        tracing::warn!(error = error.full_message(), "embeddings are not reused");
-        vec![None; texts.len()]
-    });
-    let unknown: Vec<usize> = (0..texts.len())
-        .filter(|&n| vectors[n].as_ref().is_none_or(|vector| vector.dim() != info.dim))
-        .collect();
-    let new: Vec<String> = unknown.iter().map(|&n| texts[n].clone()).collect();
-    if !new.is_empty() {
-        let made = run.embedder.embed(&new, TextKind::Passage).await?;
-        let keyed: Vec<(TextHash, Embedding)> =
-            unknown.iter().map(|&n| keys[n]).zip(made.iter().cloned()).collect();
-        if let Err(error) = cache.put(&info.digest, &keyed).await {
-            tracing::warn!(error = error.full_message(), "embeddings are not kept for reuse");
-        }
-        for (n, vector) in unknown.into_iter().zip(made) {
-            vectors[n] = Some(vector);
-        }
-    }
-    run.app.jobs.totals.reused((texts.len() - new.len()) as u64);
-    let vectors: Vec<Embedding> = vectors.into_iter().flatten().collect();
-    if vectors.len() != texts.len() {
-        let message = format!("{} vectors for {} texts", vectors.len(), texts.len());
-        return Err(Error::new(ErrorKind::Unavailable, message));
-    }
-    Ok((vectors, new.len() as u64))
 }
 
 async fn encode_sparse(

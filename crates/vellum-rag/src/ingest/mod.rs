@@ -19,6 +19,7 @@ mod commit;
 mod copies;
 mod cut;
 mod document;
+mod embed;
 mod planner;
 mod remembered;
 mod settle;

@@ -1,4 +1,4 @@
-//! Cuts a document into chunks that fit the embedder.
+//! Cuts a document into chunks within a bound of tokens.
 //!
 //! A splitter ([`SplitMethod`], one file each) cuts the text into pieces and says where a chunk should begin; `pack` joins
 //! pieces into chunks; [`split`] gives them identity, place, context and parent. Token counts come from the embedder and are
@@ -18,6 +18,7 @@ mod parent;
 mod recursive;
 mod semantic;
 mod sentence;
+mod windows;
 
 use meter::{Meter, headings_at};
 use pack::{Piece, pack, span_of};
@@ -28,6 +29,7 @@ use vellum_core::document::{Document, PART_SEPARATOR, Places, SectionKind, Span}
 use vellum_core::ids::{ChunkId, CollectionName, ContentHash, DocumentId};
 use vellum_core::metadata::Metadata;
 use vellum_core::vector::Embedding;
+pub use windows::{Window, joined, windows};
 
 /// Where a part begins in its document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -126,14 +128,18 @@ pub struct Sentence {
     tokens: usize,
 }
 
-/// Returns the sentences whose vectors [`split`] needs; none for splitters that look at no meaning.
+/// Returns the sentences whose vectors [`split`] needs; none for splitters that look at no meaning. One that a model cannot
+/// read that reads `window` tokens is cut.
 pub fn sentences(
     document: &Document,
     origin: &Origin<'_>,
     settings: &SplitterSettings,
+    window: usize,
     n_tokens: &dyn Fn(&str) -> usize,
 ) -> Vec<Sentence> {
     let SplitMethod::Semantic { .. } = settings.method else { return Vec::new() };
+    let max_tokens = settings.max_tokens.min(window);
+    let settings = &SplitterSettings { max_tokens, ..settings.clone() };
     let meter = meter(document, origin.title, settings, n_tokens);
     let sentence = |piece: Piece| Sentence {
         text: meter.slice(piece.span).to_owned(),

@@ -49,7 +49,7 @@ fn chunks_from(
         bytes: 14,
         metadata: &Metadata::default(),
     };
-    let sentences = with_vectors(sentences(document, &origin, settings, n_tokens));
+    let sentences = with_vectors(sentences(document, &origin, settings, usize::MAX, n_tokens));
     let start = *place;
     let chunks = split(document, place, &origin, settings, n_tokens, &sentences);
     let vectors = vectors(&chunks, start, &sentences);

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use vellum_core::collection::SplitMethod;
+use vellum_core::collection::{MAX_CHUNK_TOKENS, SplitMethod};
 
 /// A setting that can be tuned.
 #[derive(Debug, PartialEq)]
@@ -46,7 +46,7 @@ pub enum Touches {
 /// Every setting that can be tuned, in the order of the reference file.
 pub const PARAMETERS: &[Parameter] = &[
     parameter("collection.splitter", Kind::Word(&SplitMethod::NAMES), Touches::Index),
-    parameter("collection.max_tokens", Kind::Whole(16, 8_192), Touches::Index),
+    parameter("collection.max_tokens", Kind::Whole(16, MAX_CHUNK_TOKENS as i64), Touches::Index),
     parameter("collection.overlap_tokens", Kind::Whole(0, 4_096), Touches::Index),
     parameter("collection.semantic_percentile", Kind::Whole(1, 99), Touches::Index),
     parameter("collection.context", Kind::Flag, Touches::Index),

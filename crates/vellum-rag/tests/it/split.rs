@@ -5,6 +5,7 @@ use std::sync::Arc;
 use vellum_core::chunk::Chunk;
 use vellum_core::collection::{SplitMethod, SplitterSettings};
 use vellum_core::ports::{Embedder, TextKind, WithVectors};
+use vellum_core::testing::HashEmbedder;
 use vellum_rag::answer::{AskRequest, ask};
 use vellum_rag::app::App;
 use vellum_rag::collections;
@@ -114,4 +115,27 @@ async fn sentences_are_embedded_once() {
     let (embedder, embeddings) = (world.embedder.clone(), world.embeddings.clone());
     handbook(&World { embedder, embeddings, ..World::new() }, settings).await;
     assert_eq!(world.embedder.n_embedded(), embedded);
+}
+
+#[tokio::test]
+async fn what_the_model_cannot_read_at_once_is_read_in_windows() {
+    let reads = 12;
+    let vector_of = async |max_tokens, reads| {
+        let embedder = Arc::new(HashEmbedder::new(reads));
+        let world = World { embedder: embedder.clone(), ..World::new() };
+        let app = handbook(&world, SplitterSettings::new(max_tokens, 0)).await;
+        let last = stored(&app).await.pop().unwrap();
+        let (_, live) = collections::live(&app, &pass()).await.unwrap();
+        let found = app.vectors.fetch(&live, &[last.id], WithVectors::Yes).await.unwrap();
+        (last.text, found[0].dense.clone().unwrap(), embedder.n_embedded())
+    };
+    let (text, vector, embedded) = vector_of(40, reads).await;
+    assert!(text.starts_with("Pumps in the winter") && text.ends_with("Never exceed 7 bar."));
+    assert_eq!(embedded, 4, "two windows for each of two chunks");
+    // A bag of words that reads all of it has the same vector, nearly: windows are of unit norm each.
+    let (same, whole, _) = vector_of(40, 256).await;
+    assert_eq!(same, text);
+    assert!(vector.cosine(&whole) > 0.95, "{}", vector.cosine(&whole));
+    let cut_off = &HashEmbedder::new(reads).embed(&[text], TextKind::Passage).await.unwrap()[0];
+    assert!(cut_off.cosine(&whole) < 0.9, "{}", cut_off.cosine(&whole));
 }

@@ -118,11 +118,8 @@ fn documents_are_cut_as_the_collection_was_made() {
             &["--splitter", "words"],
             &["flag --splitter: `collection.splitter` must be one of", "`recursive`"],
         ),
-        (&["--max-tokens", "8"], &["flag --max-tokens", "must be at least 16"]),
-        (
-            &["--max-tokens", "300"],
-            &["`collection.max_tokens` is 300", "reads 256 tokens", "hint:"],
-        ),
+        (&["--max-tokens", "8"], &["flag --max-tokens", "must be in 16 to 8192"]),
+        (&["--max-tokens", "9000"], &["flag --max-tokens", "must be in 16 to 8192"]),
         (&["--overlap-tokens", "200"], &["flag --overlap-tokens", "at most 128, half of"]),
     ];
     for (flags, expect) in wrong {
