@@ -18,6 +18,7 @@
 mod azure;
 mod bucket;
 mod client;
+mod converted;
 mod environment;
 mod folder;
 mod gcs;
@@ -35,6 +36,7 @@ mod web;
 pub use azure::AzureSettings;
 pub use bucket::BucketStore;
 pub use client::Client;
+pub use converted::ConvertedFolder;
 pub use environment::Environment;
 pub use folder::{FolderStore, local_path};
 pub use gcs::GcsSettings;

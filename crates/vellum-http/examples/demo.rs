@@ -90,6 +90,7 @@ async fn main() -> Result<()> {
         vectors: Arc::new(MemoryVectorStore::default()),
         metastore: Arc::new(MemoryMetastore::default()),
         reranker: None,
+        converted: None,
         embeddings: None,
         worker: "demo".to_owned(),
         clock: Arc::new(SystemClock(Instant::now())),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use vellum_core::collection::{Collection, IndexSettings, SplitterSettings, Tuning};
 use vellum_core::ports::{
-    Clock, Converter, Embedder, EmbeddingCache, KeptOriginals, Metastore, ObjectStore, Reranker,
-    VectorStore,
+    Clock, ConvertedCache, Converter, Embedder, EmbeddingCache, KeptOriginals, Metastore,
+    ObjectStore, Reranker, VectorStore,
 };
 use vellum_core::{Error, ErrorKind, Result};
 
@@ -21,6 +21,8 @@ pub struct App {
     pub kept: Arc<dyn KeptOriginals>,
     /// Bytes to documents.
     pub converter: Arc<dyn Converter>,
+    /// What the converter made of documents before; `None` reads originals again for each version.
+    pub converted: Option<Arc<dyn ConvertedCache>>,
     /// Texts to vectors, for new collections and versions.
     pub embedder: Arc<dyn Embedder>,
     /// The embedders of versions that were made before `embedder` was configured.
@@ -145,6 +147,7 @@ impl App {
             embedder: self.embedder.clone(),
             earlier_embedders: self.earlier_embedders.clone(),
             reranker: self.reranker.clone(),
+            converted: self.converted.clone(),
             embeddings: self.embeddings.clone(),
             vectors: self.vectors.clone(),
             metastore: self.metastore.clone(),

@@ -216,6 +216,11 @@ pub async fn delete(app: &App, pass: &Pass) -> Result<()> {
         app.vectors.drop_collection(&pass.at(&version.collection)?).await?;
     }
     let (kept, name) = (app.kept.clone(), pass.collection().clone());
-    blocking(move || kept.forget(&name)).await??;
+    let converted = app.converted.clone();
+    blocking(move || {
+        kept.forget(&name)?;
+        converted.map_or(Ok(()), |converted| converted.forget_all(&name))
+    })
+    .await??;
     app.metastore.delete_collection(pass).await
 }

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use vellum_backends::{
-    AzureSettings, BucketStore, Environment, FolderStore, GcsSettings, KeptFolder, S3Settings,
-    Sources, SqliteEmbeddingCache, SqliteMetastore, TeiReranker, WebStore,
+    AzureSettings, BucketStore, ConvertedFolder, Environment, FolderStore, GcsSettings, KeptFolder,
+    S3Settings, Sources, SqliteEmbeddingCache, SqliteMetastore, TeiReranker, WebStore,
 };
 use vellum_core::collection::{SplitMethod, SplitterSettings};
 use vellum_core::ports::{
-    Clock, Converter, Embedder, EmbeddingCache, ObjectStore, Reranker, VectorStore,
+    Clock, ConvertedCache, Converter, Embedder, EmbeddingCache, ObjectStore, Reranker, VectorStore,
 };
 use vellum_core::{ErrorKind, Result, access::Principal};
 use vellum_rag::app::{App, IngestSettings, RetrievalSettings, Settings};
@@ -46,6 +46,7 @@ pub async fn compose(config: &Config, local: &Local, dir: &DataDir) -> Result<Ar
         embedder: (local.embedder)(config).await?,
         earlier_embedders: earlier_embedders(config, local).await?,
         converter: (local.converter)(config)?,
+        converted: converted(config, dir.path()),
         embeddings: embeddings(config, dir.path()).await?,
         reranker: reranker(config, local)?,
     };
@@ -123,6 +124,15 @@ async fn embeddings(config: &Config, dir: &Path) -> Result<Option<Arc<dyn Embedd
     }
 }
 
+/// Returns the cache of converted documents in a data directory, unless it is switched off.
+fn converted(config: &Config, dir: &Path) -> Option<Arc<dyn ConvertedCache>> {
+    let (max_bytes, ocr) = (config.ingest.converted_cache, config.ingest.ocr.as_str());
+    (max_bytes > 0).then(|| {
+        let folder = ConvertedFolder::new(dir.join("converted"), max_bytes, ocr);
+        Arc::new(folder) as Arc<dyn ConvertedCache>
+    })
+}
+
 /// Ports that a caller may choose.
 pub struct Parts {
     /// Source objects.
@@ -133,6 +143,8 @@ pub struct Parts {
     pub earlier_embedders: Vec<Arc<dyn Embedder>>,
     /// Parsers.
     pub converter: Arc<dyn Converter>,
+    /// Conversions made before.
+    pub converted: Option<Arc<dyn ConvertedCache>>,
     /// Embeddings made before.
     pub embeddings: Option<Arc<dyn EmbeddingCache>>,
     /// Model that orders what was found.
@@ -154,6 +166,7 @@ pub async fn assemble(
         objects: parts.objects,
         kept: Arc::new(KeptFolder::new(path.join("originals"))),
         converter: parts.converter,
+        converted: parts.converted,
         embeddings: parts.embeddings,
         reranker: parts.reranker,
         // One process at a time owns a data directory, so all that use it are lives of one worker.

@@ -5,6 +5,7 @@
 
 mod clock;
 mod content;
+mod converted_cache;
 mod converter;
 mod embedder;
 mod embedding_cache;
@@ -16,6 +17,7 @@ mod vector_store;
 
 pub use clock::Clock;
 pub use content::Content;
+pub use converted_cache::{Conversion, ConvertedCache};
 pub use converter::{ConvertInput, Converter, Parts};
 pub use embedder::{Embedder, EmbedderInfo, TextKind};
 pub use embedding_cache::EmbeddingCache;

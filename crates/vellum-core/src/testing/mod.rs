@@ -3,6 +3,7 @@
 //! A suite panics with the broken clause. Implementations call it from their own tests.
 
 pub mod clock;
+pub mod converted_cache;
 pub mod converter;
 pub mod embedder;
 pub mod embedding_cache;
@@ -13,6 +14,7 @@ pub mod reranker;
 pub mod vector_store;
 
 pub use clock::ManualClock;
+pub use converted_cache::MemoryConvertedCache;
 pub use converter::PlainConverter;
 pub use embedder::HashEmbedder;
 pub use embedding_cache::MemoryEmbeddingCache;

@@ -53,6 +53,7 @@ impl Spy {
             vectors: self.clone(),
             metastore: self.clone(),
             reranker: None,
+            converted: None,
             embeddings: None,
             worker: "test".to_owned(),
             clock: Arc::new(ManualClock::default()),

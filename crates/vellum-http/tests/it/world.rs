@@ -56,6 +56,7 @@ pub(crate) fn app(objects: Arc<MemoryObjectStore>) -> App {
         vectors: Arc::new(MemoryVectorStore::default()),
         metastore: Arc::new(MemoryMetastore::default()),
         reranker: None,
+        converted: None,
         embeddings: None,
         worker: "test".to_owned(),
         clock: Arc::new(ManualClock::default()),

@@ -6,6 +6,7 @@
 
 use super::claim::Work;
 use super::commit::{Count, commit_group};
+use super::converted;
 use super::document::{self, Change, Outcome};
 use super::{Run, claim};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -107,6 +108,7 @@ async fn empty(run: &Run<'_>, documents: Vec<DocumentId>) -> Result<bool> {
     for row in claimed.rows {
         claim::must_hold(run)?;
         run.app.vectors.delete_document(run.pass, row.document, &[]).await?;
+        converted::forget(run, vec![row.document]).await?;
         let row = LedgerRow { is_copy: true, chunks: 0, claim: None, ..row };
         outcomes.push(Outcome { wrote: true, ..Outcome::of(row, Change::Touched) });
     }

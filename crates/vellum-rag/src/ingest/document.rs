@@ -1,6 +1,7 @@
 //! Third stage: one document from bytes to stored chunks.
 
 use super::claim::{Work, must_hold};
+use super::converted;
 use super::copies::original_of;
 use super::cut::{About, split_part};
 use super::embed::{BATCH, embed_whole};
@@ -165,6 +166,7 @@ async fn stages(
     }
     let hash = match &body {
         Body::Bytes(content) => hash_of(content.clone()).await,
+        Body::Parts(_, content) => Ok(content.clone()),
         Body::Text(text) => Ok(text.content.clone()),
     };
     let hash = match hash {
@@ -250,8 +252,9 @@ async fn store_parts(
     let (mut parts, known) = match body {
         Body::Bytes(content) => {
             let input = ConvertInput { name: object.name.clone(), content };
-            (run.app.converter.parts(input), None)
+            (converted::keep(run, row, run.app.converter.parts(input)), None)
         }
+        Body::Parts(parts, _) => (parts, None),
         Body::Text(text) => {
             (stream::once(future::ready(Ok(text.document))).boxed(), Some(text.about))
         }
@@ -366,6 +369,7 @@ async fn refuse(
             run.app.vectors.delete_document(run.pass, row.document, &[]).await?;
             wrote = true;
         }
+        converted::forget(run, vec![row.document]).await?;
         row.chunks = 0;
         row.attempts = 0;
         row.state = DocumentState::Rejected(reason);

@@ -16,6 +16,7 @@
 
 mod claim;
 mod commit;
+mod converted;
 mod copies;
 mod cut;
 mod document;
@@ -271,6 +272,7 @@ async fn remove(run: &Run<'_>, documents: &[DocumentId]) -> Result<()> {
         run.app.vectors.delete_document(run.pass, *document, &[]).await?;
     }
     run.app.vectors.flush(run.pass).await?;
+    converted::forget(run, documents.to_vec()).await?;
     run.app.metastore.delete_rows(run.pass, &run.lease, documents).await?;
     run.progress.send_modify(|progress| progress.job.report.removed += documents.len() as u64);
     Ok(())

@@ -5,6 +5,7 @@
 //! and citations of the new version point to the same characters.
 
 use super::Run;
+use super::converted::{self, Converted};
 use super::cut::About;
 use crate::copies;
 use crate::documents::{self, name_of};
@@ -14,7 +15,7 @@ use vellum_core::document::{Document, Layout, Section, SectionKind, Span};
 use vellum_core::filter::{Field, Filter};
 use vellum_core::ids::{ContentHash, DocumentId};
 use vellum_core::ledger::{DocumentState, LedgerRow};
-use vellum_core::ports::{Content, ObjectMeta};
+use vellum_core::ports::{Content, ObjectMeta, Parts};
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Chunks read at a time.
@@ -26,6 +27,8 @@ const MAX_TEXT: usize = 64 << 20;
 pub(super) enum Body {
     /// Its bytes.
     Bytes(Content),
+    /// What the converter made of it before, and the hash of what that was.
+    Parts(Parts, ContentHash),
     /// Its text.
     Text(Box<Text>),
 }
@@ -39,12 +42,16 @@ pub(super) struct Text {
     pub(super) content: ContentHash,
 }
 
-/// Reads a document from its source; from what is kept or known of it when a build does not find it there.
+/// Reads a document from its source. A build takes what the converter made of it before, or, when that is not kept and the source
+/// no longer has the document, what is kept or known of it.
 pub(super) async fn read(
     run: &Run<'_>,
     object: &ObjectMeta,
     limit: u64,
 ) -> Result<(ObjectMeta, Body)> {
+    if let Some(Converted { object, parts, content }) = converted::find(run, object).await? {
+        return Ok((object, Body::Parts(parts, content)));
+    }
     let gone = match run.app.objects.get(&object.uri, limit).await {
         Ok((object, content)) => return Ok((object, Body::Bytes(content))),
         Err(error) if error.kind() == ErrorKind::NotFound && run.follows.is_some() => error,

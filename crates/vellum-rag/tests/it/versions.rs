@@ -10,7 +10,7 @@ use vellum_core::ErrorKind;
 use vellum_core::collection::VersionState;
 use vellum_core::job::{Job, JobState};
 use vellum_core::ports::{Metastore, Missing, VectorStore, WithVectors};
-use vellum_core::testing::HashEmbedder;
+use vellum_core::testing::{HashEmbedder, MemoryConvertedCache};
 use vellum_rag::app::App;
 use vellum_rag::search::{Mode, SearchRequest, search};
 use vellum_rag::versions::{self, Change};
@@ -294,4 +294,38 @@ async fn another_embedder_takes_over_while_the_first_answers() {
         collections::get(&app, &pass()).await.unwrap().settings.embedder_digest,
         "hash-64-99"
     );
+}
+
+#[tokio::test]
+async fn a_build_reads_no_original_whose_conversion_is_kept() {
+    let converted = Arc::new(MemoryConvertedCache::default());
+    let world = World { converted: Some(converted.clone()), ..World::new() };
+    for n in 0..N {
+        world.put(&format!("{n}.txt"), &text(n, "pumps"));
+    }
+    world.put("copy of 3.txt", &text(3, "pumps"));
+    let app = world.app();
+    sync(&app).await;
+    assert_eq!(converted.n_kept(), N, "one for both copies");
+    let wanted = clean(&world).await;
+    for n in 0..N {
+        world.objects.put_unreadable(&format!("{SOURCE}{n}.txt"), "its owner left");
+    }
+    world.objects.put_unreadable(&format!("{SOURCE}copy of 3.txt"), "its owner left");
+    let id = built(&app, &small()).await;
+    promote(&app, &id).await.unwrap();
+    assert_eq!(world.contents().await, wanted);
+
+    // Nothing stays of what is gone, nor of what a document held before it could not be read.
+    for n in 0..N {
+        world.put(&format!("{n}.txt"), &text(n, "alarms"));
+    }
+    world.remove("copy of 3.txt");
+    world.remove("0.txt");
+    world.objects.put(&format!("{SOURCE}1.txt"), vec![0xff, 0xfe, 0x00]);
+    let report = sync(&app).await;
+    assert_eq!((report.removed, report.rejected.count), (2, 1), "{report:?}");
+    assert_eq!(converted.n_kept(), N - 2);
+    collections::delete(&app, &pass()).await.unwrap();
+    assert_eq!(converted.n_kept(), 0);
 }

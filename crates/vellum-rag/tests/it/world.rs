@@ -7,12 +7,13 @@ use vellum_core::access::{Pass, Principal, Verb, VersionPass};
 use vellum_core::error::{Error, ErrorKind, Result};
 use vellum_core::job::{Job, Report};
 use vellum_core::ports::{
-    Converter, Embedder, EmbeddingCache, KeptOriginals, Metastore, ObjectStore, VectorStore,
+    ConvertedCache, Converter, Embedder, EmbeddingCache, KeptOriginals, Metastore, ObjectStore,
+    VectorStore,
 };
 use vellum_core::testing::vector_store::MemoryVectorStore;
 use vellum_core::testing::{
-    HashEmbedder, ManualClock, MemoryEmbeddingCache, MemoryKeptOriginals, MemoryMetastore,
-    MemoryObjectStore, PlainConverter,
+    HashEmbedder, ManualClock, MemoryConvertedCache, MemoryEmbeddingCache, MemoryKeptOriginals,
+    MemoryMetastore, MemoryObjectStore, PlainConverter,
 };
 use vellum_rag::app::{App, Settings};
 use vellum_rag::jobs::{self, Jobs, Request};
@@ -29,6 +30,8 @@ pub(crate) struct World {
     pub(crate) vectors: Arc<MemoryVectorStore>,
     pub(crate) embeddings: Arc<MemoryEmbeddingCache>,
     pub(crate) kept: Arc<MemoryKeptOriginals>,
+    /// `None` unless a test sets it: builds then read originals.
+    pub(crate) converted: Option<Arc<MemoryConvertedCache>>,
     /// Port calls until one fails; negative means never.
     pub(crate) fuse: Arc<AtomicI64>,
 }
@@ -42,6 +45,7 @@ impl World {
             vectors: Arc::default(),
             embeddings: Arc::default(),
             kept: Arc::default(),
+            converted: None,
             fuse: Arc::new(AtomicI64::new(-1)),
         }
     }
@@ -75,6 +79,7 @@ impl World {
             vectors,
             metastore,
             reranker: None,
+            converted: self.converted.clone().map(|cache| cache as Arc<dyn ConvertedCache>),
             embeddings: Some(self.embeddings.clone() as Arc<dyn EmbeddingCache>),
             worker: worker.to_owned(),
             clock: Arc::new(ManualClock::default()),

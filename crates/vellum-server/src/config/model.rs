@@ -87,6 +87,7 @@ pub struct Ingest {
     pub document_timeout_s: u64,
     pub patience_s: u64,
     pub embedding_cache: u64,
+    pub converted_cache: u64,
     pub convert_workers: usize,
     pub convert_timeout_s: u64,
     pub convert_memory: u64,

@@ -89,6 +89,7 @@ pub(crate) async fn open(
         embedder,
         earlier_embedders: Vec::new(),
         converter: Arc::new(DatasetConverter),
+        converted: None,
         embeddings: None,
         reranker: reranker(config, &local())?,
     };

@@ -50,6 +50,7 @@ impl products::Workshop for Workshop {
             embedder: Arc::clone(&self.embedder),
             earlier_embedders: Vec::new(),
             converter: Arc::new(DatasetConverter),
+            converted: None,
             embeddings: self.embeddings.clone(),
             reranker: self.reranker.clone(),
         };
