@@ -147,7 +147,7 @@ pub enum Fusion {
     Rank,
 }
 
-/// What a collection, or a request, sets of retrieval; what is absent is as the settings say.
+/// What a version of a collection, or a request, sets of retrieval; what is absent is as the settings say.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tuning {
@@ -163,6 +163,12 @@ pub struct Tuning {
     /// Results asked of each leg, 1 to 10,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leg_limit: Option<usize>,
+    /// Passages that an answer is made from, 1 to 1,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<usize>,
+    /// Whether results are chosen by marginal relevance. Passages for an answer are, unless this says that they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mmr: Option<bool>,
     /// Trade of relevance (1) against diversity (0) where results are diversified.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mmr_lambda: Option<f32>,
@@ -180,6 +186,8 @@ impl Tuning {
             dense_weight: self.dense_weight.or(base.dense_weight),
             sparse_weight: self.sparse_weight.or(base.sparse_weight),
             leg_limit: self.leg_limit.or(base.leg_limit),
+            top_k: self.top_k.or(base.top_k),
+            mmr: self.mmr.or(base.mmr),
             mmr_lambda: self.mmr_lambda.or(base.mmr_lambda),
             rerank_depth: self.rerank_depth.or(base.rerank_depth),
         }
@@ -195,12 +203,14 @@ impl Tuning {
             "dense_weight" => self.dense_weight = None,
             "sparse_weight" => self.sparse_weight = None,
             "leg_limit" => self.leg_limit = None,
+            "top_k" => self.top_k = None,
+            "mmr" => self.mmr = None,
             "mmr_lambda" => self.mmr_lambda = None,
             "rerank_depth" => self.rerank_depth = None,
             _ => {
                 let message = format!("a collection has no setting `{name}`");
                 return Err(Error::new(ErrorKind::Invalid, message).with_hint(
-                    "there are fusion, dense_weight, sparse_weight, leg_limit, mmr_lambda and rerank_depth",
+                    "there are fusion, dense_weight, sparse_weight, leg_limit, top_k, mmr, mmr_lambda and rerank_depth",
                 ));
             }
         }
@@ -225,6 +235,9 @@ impl Tuning {
         if self.leg_limit.is_some_and(|limit| !(1..=10_000).contains(&limit)) {
             return wrong("leg_limit", "in 1 to 10000");
         }
+        if self.top_k.is_some_and(|top_k| !(1..=1_000).contains(&top_k)) {
+            return wrong("top_k", "in 1 to 1000");
+        }
         if self.mmr_lambda.is_some_and(|lambda| !(0.0..=1.0).contains(&lambda)) {
             return wrong("mmr_lambda", "in 0 to 1");
         }
@@ -248,7 +261,8 @@ pub struct Collection {
     pub language: Option<String>,
     /// BM25 settings under which all stored sparse vectors were made; `None` before the first job ended.
     pub sparse: Option<SparseSettings>,
-    /// How it is searched through whichever version, where that differs from the settings.
+    /// How it is searched through this version, where that differs from the settings; of a version that sets nothing, how it is
+    /// searched through the live one.
     pub tuning: Tuning,
     /// Creation time, milliseconds since the Unix epoch.
     pub created_ms: i64,

@@ -259,7 +259,9 @@ impl Collection {
             None => None,
         };
         let page = self.scroll(from, limit, to_filter([pass, filter]), Only::Chunks)?;
-        page.into_iter().map(|record| Ok(from_record(record)?.chunk)).collect()
+        page.into_iter()
+            .map(|record| Ok(Arc::unwrap_or_clone(from_record(record)?.chunk)))
+            .collect()
     }
 
     pub(crate) fn count(&self, pass: Option<&Filter>) -> Result<u64> {

@@ -19,6 +19,7 @@ use qdrant_edge::{
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::ops::Bound;
+use std::sync::Arc;
 use vellum_core::chunk::Chunk;
 use vellum_core::filter::{Field, Filter, Finite, Interval, Measure, folders_of};
 use vellum_core::ids::{ChunkId, DocumentId};
@@ -229,7 +230,7 @@ pub(crate) fn from_record(record: Record) -> Result<StoredChunk> {
         .map(Embedding::normalised)
         .transpose()
         .map_err(|error| corrupt(format!("chunk `{id}`")).with_source(error))?;
-    Ok(StoredChunk { chunk, dense })
+    Ok(StoredChunk { chunk: Arc::new(chunk), dense })
 }
 
 /// Returns the conjunction of the given conditions; `None` when there is none.

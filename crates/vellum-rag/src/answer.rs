@@ -10,7 +10,7 @@ use crate::parents;
 use crate::search::{self, Hit, Mode, SearchRequest, SearchResponse, Stopwatch, Timings};
 use tokio::sync::mpsc;
 use vellum_core::access::{Pass, VersionPass};
-use vellum_core::collection::Collection;
+use vellum_core::collection::{Collection, Tuning};
 use vellum_core::document::{Format, PageBox};
 use vellum_core::filter::Filter;
 use vellum_core::ids::{ChunkId, DocumentId};
@@ -26,8 +26,8 @@ const REFUSAL: &str = "The documents do not answer this question.";
 pub struct AskRequest {
     /// The words.
     pub question: String,
-    /// Passages to answer from, >= 1.
-    pub top_k: usize,
+    /// Passages to answer from, >= 1; `None` for as many as the collection and the settings say.
+    pub top_k: Option<usize>,
     /// Condition on the passages.
     pub filter: Option<Filter>,
 }
@@ -104,7 +104,7 @@ pub async fn ask(
     // One version from the first look to the last, whatever is promoted meanwhile.
     let (collection, live) = crate::collections::live(app, pass).await?;
     let SearchResponse { hits, query_vector: question, mut timings, notes, .. } =
-        retrieve(app, &live, &collection, request).await?;
+        passages(app, &live, &collection, request).await?;
     let mut watch = Stopwatch::start(app);
     let choices = choose_sentences(app, &collection, request, &hits, question.as_ref()).await?;
     let citations = cite(&hits, &choices);
@@ -118,20 +118,27 @@ pub async fn ask(
     Ok(answer)
 }
 
-/// Returns diverse passages, best first, each within its parent, with the question's vector.
+/// Returns the passages that an answer is made from: diverse unless the collection says otherwise, best first, each within
+/// its parent, with the question's vector.
 ///
 /// # Errors
 /// `Unavailable` when the embedder does not answer: sentences are chosen by their vectors.
-async fn retrieve(
+pub(crate) async fn passages(
     app: &App,
     pass: &VersionPass,
     collection: &Collection,
     request: &AskRequest,
 ) -> Result<SearchResponse> {
+    let top_k = request
+        .top_k
+        .or(collection.tuning.top_k)
+        .unwrap_or(app.settings.retrieval.top_k)
+        .clamp(1, search::MAX_TOP_K);
+    let mmr = Some(collection.tuning.mmr.unwrap_or(true));
     let search = SearchRequest {
         filter: request.filter.clone(),
-        diversify: true,
-        ..SearchRequest::new(&request.question, request.top_k.max(1), Mode::Hybrid)
+        tuning: Tuning { mmr, ..Tuning::default() },
+        ..SearchRequest::new(&request.question, top_k, Mode::Hybrid)
     };
     let found = search::search_in(app, pass, collection, &search, WithVectors::Yes).await?;
     if found.query_vector.is_none() {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use vellum_core::collection::{Collection, IndexSettings, SplitterSettings, Tuning};
 use vellum_core::ports::{
-    Clock, ConvertedCache, Converter, Embedder, EmbeddingCache, KeptOriginals, Metastore,
-    ObjectStore, Reranker, VectorStore,
+    Clock, ConvertedCache, Converter, Embedder, EmbedderInfo, EmbeddingCache, KeptOriginals,
+    Metastore, ObjectStore, Reranker, VectorStore,
 };
 use vellum_core::{Error, ErrorKind, Result};
 
@@ -90,10 +90,25 @@ pub struct RetrievalSettings {
     pub dense_weight: f32,
     /// Weight of the sparse leg in fusion, >= 0.
     pub sparse_weight: f32,
-    /// Trade of relevance (1) against diversity (0) when choosing passages for an answer.
+    /// Passages that an answer is made from, >= 1.
+    #[serde(default = "answer_top_k", skip_serializing_if = "is_answer_top_k")]
+    pub top_k: usize,
+    /// Whether hits are chosen by marginal relevance; passages for an answer are in any case.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mmr: bool,
+    /// Trade of relevance (1) against diversity (0) where hits or passages are chosen so.
     pub mmr_lambda: f32,
     /// Candidates that the reranker reads; 0 leaves it out.
     pub rerank_depth: usize,
+}
+
+/// What experiments had that were kept before this was a setting; also its default.
+const fn answer_top_k() -> usize {
+    8
+}
+
+const fn is_answer_top_k(top_k: &usize) -> bool {
+    *top_k == answer_top_k()
 }
 
 impl RetrievalSettings {
@@ -105,10 +120,21 @@ impl RetrievalSettings {
             fusion: tuning.fusion.unwrap_or(self.fusion),
             dense_weight: tuning.dense_weight.unwrap_or(self.dense_weight),
             sparse_weight: tuning.sparse_weight.unwrap_or(self.sparse_weight),
+            top_k: tuning.top_k.unwrap_or(self.top_k),
+            mmr: tuning.mmr.unwrap_or(self.mmr),
             mmr_lambda: tuning.mmr_lambda.unwrap_or(self.mmr_lambda),
             rerank_depth: tuning.rerank_depth.unwrap_or(self.rerank_depth),
         }
     }
+}
+
+/// Returns how documents are cut by these settings where this embedder reads the chunks: the default size is lowered to what it
+/// reads, another one holds.
+pub fn cut_for(embedder: &EmbedderInfo, mut settings: SplitterSettings) -> SplitterSettings {
+    if settings.max_tokens == Settings::default().splitter.max_tokens {
+        settings.max_tokens = settings.max_tokens.min(embedder.max_tokens);
+    }
+    settings
 }
 
 impl Default for Settings {
@@ -130,6 +156,8 @@ impl Default for Settings {
                 fusion: Fusion::Score,
                 dense_weight: 0.7,
                 sparse_weight: 0.3,
+                top_k: answer_top_k(),
+                mmr: false,
                 mmr_lambda: 0.8,
                 rerank_depth: 50,
             },
@@ -184,17 +212,12 @@ impl App {
         })
     }
 
-    /// Returns the index settings that a collection created now would get. The default size of a chunk is lowered to what the
-    /// embedder reads; one that was asked for is kept.
+    /// Returns the index settings that a collection created now would get.
     pub fn index_settings(&self) -> IndexSettings {
         let info = self.embedder.info();
-        let mut max_tokens = self.settings.splitter.max_tokens;
-        if max_tokens == Settings::default().splitter.max_tokens {
-            max_tokens = max_tokens.min(info.max_tokens);
-        }
         IndexSettings {
             converter: self.converter.version().to_owned(),
-            splitter: SplitterSettings { max_tokens, ..self.settings.splitter.clone() },
+            splitter: cut_for(info, self.settings.splitter.clone()),
             embedder: info.name.clone(),
             embedder_digest: info.digest.clone(),
             dim: info.dim,

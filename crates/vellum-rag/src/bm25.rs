@@ -10,6 +10,7 @@
 
 use rust_stemmers::{Algorithm, Stemmer};
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 use stop_words::Language;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -45,6 +46,19 @@ const LANGUAGES: &[(&str, Algorithm, Option<Language>)] = &[
     ("tr", Algorithm::Turkish, Some(Language::Turkish)),
 ];
 
+/// The stop words of each of [`LANGUAGES`], made when they are first needed: a thousand words take longer than the rest of a
+/// search.
+static STOP_WORDS: [OnceLock<HashSet<String>>; LANGUAGES.len()] =
+    [const { OnceLock::new() }; LANGUAGES.len()];
+
+/// Returns the stop words of the language at `index`, as words are compared with them.
+fn stop_words_of(index: usize) -> &'static HashSet<String> {
+    STOP_WORDS[index].get_or_init(|| {
+        let list = LANGUAGES[index].2.map(stop_words::get);
+        list.into_iter().flatten().map(|word| normalised(word)).collect()
+    })
+}
+
 /// Returns whether `code` names a language with a stemmer.
 pub fn has_analyser(code: &str) -> bool {
     LANGUAGES.iter().any(|(known, ..)| *known == code)
@@ -58,7 +72,8 @@ pub fn analyser_codes() -> impl Iterator<Item = &'static str> {
 /// Turns text of one language into terms.
 pub struct Analyser {
     stemmer: Option<Stemmer>,
-    stop_words: HashSet<String>,
+    /// `None` for none.
+    stop_words: Option<&'static HashSet<String>>,
     /// What terms begin with.
     scope: String,
 }
@@ -66,13 +81,10 @@ pub struct Analyser {
 impl Analyser {
     /// Returns the analyser of an ISO 639-1 code; for an unknown or absent code one that only folds.
     pub fn new(language: Option<&str>) -> Self {
-        let known = language.and_then(|code| LANGUAGES.iter().find(|(known, ..)| *known == code));
-        let stop_words = match known.and_then(|(_, _, list)| *list) {
-            Some(list) => stop_words::get(list).iter().map(|word| normalised(word)).collect(),
-            None => HashSet::new(),
-        };
-        let stemmer = known.map(|(_, algorithm, _)| Stemmer::create(*algorithm));
-        Self { stemmer, stop_words, scope: String::new() }
+        let known =
+            language.and_then(|code| LANGUAGES.iter().position(|(known, ..)| *known == code));
+        let stemmer = known.map(|index| Stemmer::create(LANGUAGES[index].1));
+        Self { stemmer, stop_words: known.map(stop_words_of), scope: String::new() }
     }
 
     /// Returns the analyser of a language beside a collection's main one: its terms are told apart from those of other
@@ -104,19 +116,24 @@ impl Analyser {
     /// Returns the number of stop words of this language in `text`.
     pub fn n_stop_words(&self, text: &str) -> usize {
         let words = text.unicode_words();
-        words.filter(|word| self.stop_words.contains(&normalised(word))).count()
+        words.filter(|word| self.is_stop_word(&normalised(word))).count()
     }
 
     /// Returns `text` without the stop words of this language.
     pub fn without_stop_words(&self, text: &str) -> String {
-        let is_stop_word = |word: &&str| self.stop_words.contains(&normalised(word));
+        let is_stop_word = |word: &&str| self.is_stop_word(&normalised(word));
         text.split_word_bounds().filter(|word| !is_stop_word(word)).collect()
+    }
+
+    /// Whether a word, as [`normalised`] gives it, is a stop word.
+    fn is_stop_word(&self, word: &str) -> bool {
+        self.stop_words.is_some_and(|words| words.contains(word))
     }
 
     /// Returns the term of one word; `None` for a stop word.
     fn term(&self, word: &str) -> Option<String> {
         let lower = normalised(word);
-        if self.stop_words.contains(&lower) {
+        if self.is_stop_word(&lower) {
             return None;
         }
         let stem = match &self.stemmer {

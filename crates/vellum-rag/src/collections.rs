@@ -138,21 +138,21 @@ pub(crate) async fn summary_in(
     Ok(Summary { collection, documents, chunks })
 }
 
-/// Changes how the pass's collection is searched: what `change` has is set, and the names in `cleared` are again as the
+/// Changes how the pass's collection is searched through its live version: what `change` has is set, and the names in `cleared` are again as the
 /// settings say. Returns the collection as it then is.
 ///
 /// # Errors
 /// `Invalid` naming a value outside its range; `NotFound` when there is no such collection.
 pub async fn tune(app: &App, pass: &Pass, change: &Change) -> Result<Collection> {
     pass.must_write()?;
-    let mut collection = get(app, pass).await?;
+    let (mut collection, live) = live(app, pass).await?;
     change.set.check()?;
     let mut base = collection.tuning.clone();
     for name in &change.cleared {
         base.clear(name)?;
     }
     collection.tuning = change.set.over(&base);
-    app.metastore.set_tuning(pass, &collection.tuning).await?;
+    app.metastore.set_tuning(&live, &collection.tuning).await?;
     Ok(collection)
 }
 

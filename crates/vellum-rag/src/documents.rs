@@ -13,6 +13,7 @@ use crate::collections::{self, Summary};
 use crate::copies;
 use crate::ingest::blocking;
 use std::ops::Range;
+use std::sync::Arc;
 use vellum_core::access::{Pass, Principal, Verb, VersionPass};
 use vellum_core::chunk::Chunk;
 use vellum_core::document::{PageBox, PageSize, Span};
@@ -371,7 +372,7 @@ async fn chunks(app: &App, pass: &VersionPass, ids: &[ChunkId]) -> Result<Vec<Ch
         return Ok(Vec::new());
     }
     let stored = app.vectors.fetch(pass, ids, WithVectors::No).await?;
-    Ok(stored.into_iter().map(|stored| stored.chunk).collect())
+    Ok(stored.into_iter().map(|stored| Arc::unwrap_or_clone(stored.chunk)).collect())
 }
 
 /// Text with its place in the document, in bytes and in characters.

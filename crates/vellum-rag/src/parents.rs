@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::documents;
 use crate::search::Hit;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use vellum_core::Result;
 use vellum_core::access::VersionPass;
 use vellum_core::chunk::Chunk;
@@ -34,7 +35,7 @@ pub(crate) async fn expand(app: &App, pass: &VersionPass, hits: Vec<Hit>) -> Res
     wanted.sort_unstable();
     wanted.dedup();
     let stored = app.vectors.fetch(pass, &wanted, WithVectors::No).await?;
-    let mut siblings: HashMap<ChunkId, Chunk> =
+    let mut siblings: HashMap<ChunkId, Arc<Chunk>> =
         stored.into_iter().map(|stored| (stored.chunk.id, stored.chunk)).collect();
     let mut own: HashMap<ChunkId, Hit> =
         hits.iter().map(|hit| (hit.chunk.id, hit.clone())).collect();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! embed -> dense | sparse (the pass's filter and the request's inside each) -> fuse -> fetch the pool
-//!       -> [rerank] -> [group] -> [mmr] -> cut to top_k -> [neighbours]
+//!       -> [rerank] -> [group] -> [mmr] -> cut to top_k -> copies -> [neighbours]
 //! ```
 //!
 //! Stages in brackets run where they are asked for. The pool is as large as the later stages need and no larger: `top_k`,
@@ -21,6 +21,7 @@ use crate::copies;
 use crate::filter;
 use legs::Legs;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 use trace::Recorder;
 use vellum_core::access::{Pass, VersionPass};
@@ -83,8 +84,6 @@ pub struct SearchRequest {
     pub tuning: Tuning,
     /// Whether the legs must compare every chunk.
     pub precision: Precision,
-    /// Whether hits are chosen by marginal relevance (`mmr_lambda`).
-    pub diversify: bool,
     /// Most hits of one document; `None` sets no bound.
     pub group_by_document: Option<usize>,
     /// Chunks on each side whose text comes with a hit, up to [`MAX_NEIGHBOURS`].
@@ -103,7 +102,6 @@ impl SearchRequest {
             filter: None,
             tuning: Tuning::default(),
             precision: Precision::Usual,
-            diversify: false,
             group_by_document: None,
             neighbours: 0,
             explain: false,
@@ -134,7 +132,7 @@ pub struct Hit {
     /// Scores by stage.
     pub scores: StageScores,
     /// The chunk.
-    pub chunk: Chunk,
+    pub chunk: Arc<Chunk>,
     /// Its dense vector; present when it was asked for.
     pub dense: Option<Embedding>,
     /// Uris of other documents with the same content, ascending, at most 20.
@@ -152,7 +150,7 @@ pub struct SearchResponse {
     pub hits: Vec<Hit>,
     /// The query's dense vector; `None` in sparse mode.
     pub query_vector: Option<Embedding>,
-    /// Time spent: `embed`, `search`, `fuse`, `fetch`, and the stages that were asked for.
+    /// Time spent: `embed`, `search`, `fuse`, `fetch`, `copies`, and the stages that were asked for.
     pub timings: Timings,
     /// What did not work as it should, so that less was done; for people.
     pub notes: Vec<String>,
@@ -187,9 +185,43 @@ pub async fn search_in(
     with_vectors: WithVectors,
 ) -> Result<SearchResponse> {
     let mut recorder = Recorder::start(app, request.explain);
+    let (mut hits, query_vector) =
+        ranked(app, pass, collection, request, with_vectors, &mut recorder).await?;
+    stages::add_copies(app, pass, &mut hits, &mut recorder).await?;
+    if request.neighbours > 0 {
+        stages::add_neighbours(app, pass, &mut hits, request.neighbours, &mut recorder).await?;
+    }
+    let Recorder { timings, notes, trace, .. } = recorder;
+    Ok(SearchResponse { hits, query_vector, timings, notes, trace })
+}
+
+/// Returns the hits of [`search_in`] without what is told beside each of them: who only judges an order needs no more.
+///
+/// # Errors
+/// As [`search_in`].
+pub(crate) async fn rank_in(
+    app: &App,
+    pass: &VersionPass,
+    collection: &Collection,
+    request: &SearchRequest,
+) -> Result<Vec<Hit>> {
+    let mut recorder = Recorder::start(app, false);
+    let ranked = ranked(app, pass, collection, request, WithVectors::No, &mut recorder);
+    Ok(ranked.await?.0)
+}
+
+/// Returns the hits in their order, with the query's dense vector.
+async fn ranked(
+    app: &App,
+    pass: &VersionPass,
+    collection: &Collection,
+    request: &SearchRequest,
+    with_vectors: WithVectors,
+    recorder: &mut Recorder<'_>,
+) -> Result<(Vec<Hit>, Option<Embedding>)> {
     let query = check_request(request)?;
     let settings = app.settings.retrieval.with(&request.tuning.over(&collection.tuning));
-    let vectors = legs::query_vectors(app, collection, query, request.mode, &mut recorder).await?;
+    let vectors = legs::query_vectors(app, collection, query, request.mode, recorder).await?;
     recorder.timed("embed");
     let filter = match &request.filter {
         Some(filter) => Some(copies::through_copies(app, pass, filter.clone()).await?),
@@ -200,29 +232,26 @@ pub async fn search_in(
     }
     let request = &SearchRequest { filter, ..request.clone() };
     let pool = pool(app, request, &settings);
+    let with_vectors = if settings.mmr { WithVectors::Yes } else { with_vectors };
     let limit = match request.mode {
         Mode::Hybrid => settings.leg_limit.max(pool.unwrap_or(0)),
         Mode::Dense | Mode::Sparse => pool.unwrap_or(settings.leg_limit.max(request.top_k)),
     };
-    let found = legs::search_legs(app, pass, request, limit, &vectors, &mut recorder).await?;
-    let ranked = fuse(app, request, collection, &settings, &found, pool, &mut recorder);
-    let mut hits = stages::fetch(app, pass, &ranked, request, with_vectors, &mut recorder).await?;
+    let found = legs::search_legs(app, pass, request, limit, &vectors, recorder).await?;
+    let ranked = fuse(app, request, collection, &settings, &found, pool, recorder);
+    let mut hits = stages::fetch(app, pass, &ranked, with_vectors, recorder).await?;
     if settings.rerank_depth > 0 {
-        hits = stages::rerank(app, query, hits, &mut recorder).await;
+        hits = stages::rerank(app, query, hits, recorder).await;
     }
     if let Some(n) = request.group_by_document {
-        hits = stages::group(hits, n, &mut recorder);
+        hits = stages::group(hits, n, recorder);
     }
-    if request.diversify {
-        hits = stages::diversify(&hits, settings.mmr_lambda, request.top_k, &mut recorder);
+    if settings.mmr {
+        hits = stages::diversify(&hits, settings.mmr_lambda, request.top_k, recorder);
     }
-    let mut hits = stages::cut(hits, request.top_k, &mut recorder);
+    let mut hits = stages::cut(hits, request.top_k, recorder);
     (1..).zip(&mut hits).for_each(|(rank, hit)| hit.rank = rank);
-    if request.neighbours > 0 {
-        stages::add_neighbours(app, pass, &mut hits, request.neighbours, &mut recorder).await?;
-    }
-    let Recorder { timings, notes, trace, .. } = recorder;
-    Ok(SearchResponse { hits, query_vector: vectors.dense, timings, notes, trace })
+    Ok((hits, vectors.dense))
 }
 
 fn check_request(request: &SearchRequest) -> Result<&str> {
@@ -256,7 +285,7 @@ fn check_request(request: &SearchRequest) -> Result<&str> {
 /// Returns how many candidates are fetched after fusion; `None` means all, up to [`MAX_TOP_K`].
 fn pool(app: &App, request: &SearchRequest, settings: &RetrievalSettings) -> Option<usize> {
     let mut pool = request.top_k;
-    if request.diversify {
+    if settings.mmr {
         pool = (request.top_k * MMR_FACTOR).min(MAX_TOP_K);
     }
     if app.reranker.is_some() && settings.rerank_depth > 0 {

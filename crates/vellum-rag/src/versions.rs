@@ -12,7 +12,7 @@
 //!
 //! A search looks up the live version once and stays with it. What is promoted is checked in the transaction that promotes it.
 
-use crate::app::App;
+use crate::app::{App, cut_for};
 use crate::collections;
 use crate::ingest::blocking;
 use crate::jobs::{self, Exclusive, Progress, Request, Side};
@@ -21,7 +21,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use vellum_core::access::{Pass, VersionPass};
 use vellum_core::collection::{
-    Collection, IndexVersion, Lag, MAX_CHUNK_TOKENS, SplitMethod, VersionState,
+    Collection, IndexVersion, Lag, MAX_CHUNK_TOKENS, SplitMethod, SplitterSettings, Tuning,
+    VersionState,
 };
 use vellum_core::ids::JobId;
 use vellum_core::job::source_of_build;
@@ -33,8 +34,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Fewest digits by which a version can be named.
 const LEAST_DIGITS: usize = 4;
 
+/// Largest parent: eight of them still leave a language model room for its answer.
+pub const MAX_PARENT_TOKENS: usize = 4_096;
+
 /// What a new version differs in from the settings in force; what is `None` is taken from them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Change {
     /// Name of the splitter.
     pub splitter: Option<String>,
@@ -42,8 +46,17 @@ pub struct Change {
     pub max_tokens: Option<usize>,
     /// Tokens repeated from the previous chunk.
     pub overlap_tokens: Option<usize>,
+    /// Percentile of the `semantic` splitter, 1 to 99.
+    pub semantic_percentile: Option<u8>,
+    /// Whether title and headings are embedded and indexed with each chunk.
+    pub context: Option<bool>,
+    /// Largest parent in tokens; 0 for none.
+    pub parent_tokens: Option<usize>,
     /// Language of lexical search: an ISO 639-1 code, or `auto`.
     pub language: Option<String>,
+    /// How the version is searched once it is live; `None` leaves that as it is for a version that is there, and lets a new one
+    /// take over what is set for the live one when it is promoted.
+    pub retrieval: Option<Tuning>,
 }
 
 /// A version with what it holds.
@@ -120,6 +133,9 @@ pub async fn build(
 ) -> Result<(JobId, watch::Receiver<Progress>)> {
     pass.must_write()?;
     let live = collections::get(app, pass).await?;
+    if let Some(retrieval) = &change.retrieval {
+        retrieval.check()?;
+    }
     let made = changed(app, pass, &live, change)?;
     let id = made.version();
     let known = app.metastore.versions(pass).await?;
@@ -127,7 +143,8 @@ pub async fn build(
         Some(version) if version.is_live => {
             let message = format!("the live version of `{}` has these settings", live.name);
             return Err(Error::new(ErrorKind::Conflict, message).with_hint(
-                "change what it is made by: `--splitter`, `--max-tokens`, `--overlap-tokens`, `--language`, or `vellum.toml`",
+                "change what it is made by: `--splitter`, `--max-tokens`, `--overlap-tokens`, `--semantic-percentile`, `--context`, \
+                 `--parent-tokens`, `--language`, or `vellum.toml`",
             ));
         }
         Some(_) => {}
@@ -136,6 +153,9 @@ pub async fn build(
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             created => created?,
         },
+    }
+    if let Some(retrieval) = &change.retrieval {
+        app.metastore.set_tuning(&pass.at(&made)?, retrieval).await?;
     }
     launch(app, pass, &id).await
 }
@@ -194,37 +214,59 @@ async fn launch(
 /// Returns the collection as the changed version will show it.
 fn changed(app: &App, pass: &Pass, live: &Collection, change: &Change) -> Result<Collection> {
     let mut settings = app.index_settings();
-    let splitter = &mut settings.splitter;
-    if let Some(name) = &change.splitter {
-        let method = SplitMethod::from_name(name, app.settings.semantic_percentile);
-        splitter.method = method.ok_or_else(|| {
-            Error::new(ErrorKind::Invalid, format!("there is no splitter `{name}`"))
-                .with_hint(format!("there are {}", SplitMethod::NAMES.join(", ")))
-        })?;
-    }
-    if let Some(max_tokens) = change.max_tokens {
-        splitter.max_tokens = max_tokens;
-    }
-    if let Some(overlap_tokens) = change.overlap_tokens {
-        splitter.overlap_tokens = overlap_tokens;
-    }
-    if !(8..=MAX_CHUNK_TOKENS).contains(&splitter.max_tokens)
-        || splitter.overlap_tokens >= splitter.max_tokens
-    {
-        let message = format!(
-            "chunks of {} tokens with {} repeated cannot be made",
-            splitter.max_tokens, splitter.overlap_tokens
-        );
-        return Err(Error::new(ErrorKind::Invalid, message).with_hint(format!(
-            "a chunk has 8 to {MAX_CHUNK_TOKENS} tokens, and repeats less than it has"
-        )));
-    }
+    let now = &settings.splitter;
+    let splitter = SplitterSettings {
+        method: method(app, now.method, change)?,
+        max_tokens: change.max_tokens.unwrap_or(now.max_tokens),
+        overlap_tokens: change.overlap_tokens.unwrap_or(now.overlap_tokens),
+        parent_tokens: change.parent_tokens.unwrap_or(now.parent_tokens),
+        context: change.context.unwrap_or(now.context),
+    };
+    settings.splitter = cut_for(app.embedder.info(), splitter);
+    must_be_possible(&settings.splitter)?;
     let language = match change.language.as_deref() {
         Some("auto") => None,
         Some(language) => Some(language.to_owned()),
         None => app.settings.language.clone().or_else(|| live.language.clone()),
     };
     Ok(collections::seen_through(app, pass, settings, language))
+}
+
+fn method(app: &App, now: SplitMethod, change: &Change) -> Result<SplitMethod> {
+    let percentile = change.semantic_percentile;
+    if percentile.is_some_and(|percentile| !(1..=99).contains(&percentile)) {
+        return Err(Error::new(ErrorKind::Invalid, "`semantic_percentile` is not in 1 to 99"));
+    }
+    let name = change.splitter.as_deref().unwrap_or(now.name());
+    let or = percentile.unwrap_or(app.settings.semantic_percentile);
+    let method = SplitMethod::from_name(name, or).ok_or_else(|| {
+        Error::new(ErrorKind::Invalid, format!("there is no splitter `{name}`"))
+            .with_hint(format!("there are {}", SplitMethod::NAMES.join(", ")))
+    })?;
+    match method {
+        SplitMethod::Semantic { .. } => Ok(method),
+        _ if percentile.is_none() => Ok(method),
+        _ => Err(Error::new(ErrorKind::Invalid, format!("splitter `{name}` has no percentile"))
+            .with_hint("`semantic` has one")),
+    }
+}
+
+fn must_be_possible(splitter: &SplitterSettings) -> Result<()> {
+    let SplitterSettings { max_tokens, overlap_tokens, parent_tokens: parent, .. } = *splitter;
+    if !(8..=MAX_CHUNK_TOKENS).contains(&max_tokens) || overlap_tokens >= max_tokens {
+        let message =
+            format!("chunks of {max_tokens} tokens with {overlap_tokens} repeated cannot be made");
+        return Err(Error::new(ErrorKind::Invalid, message).with_hint(format!(
+            "a chunk has 8 to {MAX_CHUNK_TOKENS} tokens, and repeats less than it has"
+        )));
+    }
+    if parent != 0 && !(max_tokens..=MAX_PARENT_TOKENS).contains(&parent) {
+        let message = format!("chunks of {max_tokens} tokens cannot be in parents of {parent}");
+        return Err(Error::new(ErrorKind::Invalid, message).with_hint(format!(
+            "a parent has as many tokens as a chunk or more, up to {MAX_PARENT_TOKENS}; 0 is for none"
+        )));
+    }
+    Ok(())
 }
 
 /// Makes a version the live one; returns it as it stands then.

@@ -206,6 +206,8 @@ pub fn settings(config: &Config) -> Settings {
             fusion: config.retrieval.fusion,
             dense_weight: config.retrieval.dense_weight,
             sparse_weight: config.retrieval.sparse_weight,
+            top_k: config.retrieval.top_k,
+            mmr: config.retrieval.mmr,
             mmr_lambda: config.retrieval.mmr_lambda,
             rerank_depth: config.reranker.depth,
         },

@@ -19,11 +19,10 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use vellum_core::collection::{MAX_CHUNK_TOKENS, SplitMethod};
 use vellum_core::{Error, ErrorKind, Result};
+use vellum_rag::versions::MAX_PARENT_TOKENS;
 
 /// Least bound of a chunk: less than a sentence says nothing that could be found.
 const MIN_CHUNK_TOKENS: usize = 16;
-/// Largest parent: eight of them still leave a language model room for its answer.
-const MAX_PARENT_TOKENS: usize = 4_096;
 
 /// The reference file: every setting with its default and its explanation.
 pub const REFERENCE: &str = include_str!("reference.toml");
@@ -263,6 +262,9 @@ fn check(config: &Config, values: &Values) -> Result<()> {
     }
     if config.retrieval.leg_limit == 0 || config.retrieval.leg_limit > 10_000 {
         return wrong("retrieval.leg_limit", "must be in 1 to 10000");
+    }
+    if !(1..=1_000).contains(&config.retrieval.top_k) {
+        return wrong("retrieval.top_k", "must be in 1 to 1000");
     }
     if !(0.0..=1.0).contains(&config.retrieval.mmr_lambda) {
         return wrong("retrieval.mmr_lambda", "must be in 0 to 1");

@@ -214,6 +214,9 @@ pub(crate) struct SearchOptions {
     /// Passages that the reranker reads; 0 leaves it out
     #[arg(long, value_name = "N")]
     pub(crate) rerank_depth: Option<usize>,
+    /// Choose passages that differ, or, with `--mmr=false`, by relevance alone
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) mmr: Option<bool>,
     /// Choose passages that differ: 1 is pure relevance, 0 pure diversity
     #[arg(long, value_name = "LAMBDA")]
     pub(crate) mmr_lambda: Option<f32>,
@@ -243,9 +246,9 @@ pub(crate) struct Ask {
     pub(crate) question: String,
     #[command(flatten)]
     pub(crate) collection: CollectionArg,
-    /// Passages to answer from
-    #[arg(long, short = 'k', default_value_t = 8)]
-    pub(crate) top_k: usize,
+    /// Passages to answer from [default: as the collection and the settings say]
+    #[arg(long, short = 'k')]
+    pub(crate) top_k: Option<usize>,
     #[command(flatten)]
     pub(crate) filter: FilterArg,
     #[command(flatten)]
@@ -279,7 +282,7 @@ pub(crate) enum Collection {
     Set {
         /// Collection
         name: CollectionName,
-        /// fusion=rank, dense_weight=0.6, sparse_weight, leg_limit, mmr_lambda or rerank_depth; NAME= is as the settings say
+        /// fusion=rank, dense_weight=0.6, sparse_weight, leg_limit, top_k, mmr, mmr_lambda or rerank_depth; NAME= is as the settings say
         #[arg(required = true, value_name = "NAME=VALUE")]
         values: Vec<String>,
         #[command(flatten)]
@@ -415,10 +418,21 @@ pub(crate) struct Build {
     /// Collection
     pub(crate) name: CollectionName,
     /// Build this version again, or let it catch up with the live one
-    #[arg(long, value_name = "ID", conflicts_with_all = ["splitter", "max_tokens", "overlap_tokens", "language"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = [
+        "splitter", "max_tokens", "overlap_tokens", "semantic_percentile", "context", "parent_tokens", "language"
+    ])]
     pub(crate) version: Option<String>,
     #[command(flatten)]
     pub(crate) split: Split,
+    /// Percentile of the differences in meaning above which `semantic` begins a chunk
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=99))]
+    pub(crate) semantic_percentile: Option<u8>,
+    /// Embed and index title and headings with each chunk, or, with `--context=false`, the chunk alone
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) context: Option<bool>,
+    /// Most tokens of the section around a chunk that answers are drawn from; 0: the chunk alone
+    #[arg(long, value_name = "N")]
+    pub(crate) parent_tokens: Option<usize>,
     /// Language of lexical search: ISO 639-1 code or `auto` [default: the present setting]
     #[arg(long, value_name = "CODE")]
     pub(crate) language: Option<String>,

@@ -187,7 +187,7 @@ impl Metastore for SqliteMetastore {
 
     async fn collection(&self, name: &CollectionName) -> Result<Option<Collection>> {
         sqlx::query(
-            "SELECT version.*, tuning FROM version JOIN collection ON live = space WHERE name = ?",
+            "SELECT version.*, own_tuning AS tuning FROM version JOIN collection ON live = space WHERE name = ?",
         )
         .bind(name.to_string())
         .try_map(|row| rows::collection(&row))
@@ -198,7 +198,7 @@ impl Metastore for SqliteMetastore {
 
     async fn collections(&self) -> Result<Vec<Collection>> {
         sqlx::query(
-            "SELECT version.*, tuning FROM version JOIN collection ON live = space ORDER BY name",
+            "SELECT version.*, own_tuning AS tuning FROM version JOIN collection ON live = space ORDER BY name",
         )
         .try_map(|row| rows::collection(&row))
         .fetch_all(&self.readers)
@@ -253,11 +253,11 @@ impl Metastore for SqliteMetastore {
         self.change(pass.collection(), SQL, sparse, pass.space().to_string()).await
     }
 
-    async fn set_tuning(&self, pass: &Pass, tuning: &Tuning) -> Result<()> {
+    async fn set_tuning(&self, pass: &VersionPass, tuning: &Tuning) -> Result<()> {
         pass.must_write()?;
-        let tuning = serde_json::to_string(tuning).expect("plain structs always serialise");
-        const SQL: &str = "UPDATE collection SET tuning = ? WHERE name = ?";
-        self.change(pass.collection(), SQL, Some(tuning), pass.collection().to_string()).await
+        const SQL: &str = "UPDATE version SET own_tuning = ? WHERE space = ?";
+        let tuning = Some(rows::tuning(tuning));
+        self.change(pass.collection(), SQL, tuning, pass.space().to_string()).await
     }
 
     async fn delete_collection(&self, pass: &Pass) -> Result<()> {
@@ -526,8 +526,8 @@ impl Metastore for SqliteMetastore {
             .await
             .map_err(self.failed("read the ledger"))?;
         let Some((space, row)) = found else { return Ok(None) };
-        const SEEN: &str = "SELECT version.*, tuning FROM version JOIN collection ON live = space
-            WHERE space = ?";
+        const SEEN: &str = "SELECT version.*, own_tuning AS tuning FROM version
+            JOIN collection ON live = space WHERE space = ?";
         let seen = sqlx::query(SEEN)
             .bind(space)
             .try_map(|row| rows::collection(&row))

@@ -9,7 +9,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use std::error::Error as StdError;
 use std::str::FromStr;
-use vellum_core::collection::{Collection, IndexVersion};
+use vellum_core::collection::{Collection, IndexVersion, Tuning};
 use vellum_core::document::Format;
 use vellum_core::ids::{ContentHash, Space};
 use vellum_core::job::{Job, JobState};
@@ -31,12 +31,12 @@ pub(super) fn bind_version(query: Query, seen: &Collection) -> Query {
         .bind(seen.name.to_string())
 }
 
-/// Returns what the column `tuning` of `collection` holds.
-pub(super) fn tuning(of: &Collection) -> String {
-    to_string(&of.tuning).expect(PLAIN)
+/// Returns what the column `own_tuning` of `version` holds.
+pub(super) fn tuning(tuning: &Tuning) -> String {
+    to_string(tuning).expect(PLAIN)
 }
 
-/// Reads a row of `version`, with the column `tuning` of its collection, as the collection seen through it.
+/// Reads a row of `version`, with the column `tuning` that says how it is searched, as the collection seen through it.
 pub(super) fn collection(row: &SqliteRow) -> sqlx::Result<Collection> {
     Ok(Collection {
         name: parsed(row, "collection")?,

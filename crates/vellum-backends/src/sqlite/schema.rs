@@ -112,6 +112,12 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (collection, id)
     ) STRICT, WITHOUT ROWID;
 ",
+    r"
+    -- How a collection is searched belongs to a version, and is what was set for the collection in the one that is live.
+    ALTER TABLE version ADD COLUMN own_tuning TEXT;        -- JSON, Tuning; NULL: as the live one, until it is promoted
+    UPDATE version SET own_tuning = (SELECT tuning FROM collection WHERE live = space);
+    ALTER TABLE collection DROP COLUMN tuning;
+",
 ];
 
 /// Brings the file to the newest schema.

@@ -23,8 +23,10 @@ const INSERT: &str =
     "INSERT INTO version (space, settings, language, sparse, created_ms, collection, nth)
     SELECT ?, ?, ?, ?, ?, ?, COALESCE(MAX(nth), 0) + 1 FROM version";
 
-const VERSIONS: &str = "SELECT version.*, tuning, live IS space AS is_live FROM version
-    LEFT JOIN collection ON name = version.collection WHERE version.collection = ? ORDER BY nth, space";
+const VERSIONS: &str = "SELECT version.*, live IS version.space AS is_live,
+        COALESCE(version.own_tuning, seen.own_tuning) AS tuning
+    FROM version LEFT JOIN collection ON name = version.collection LEFT JOIN version AS seen ON seen.space = live
+    WHERE version.collection = ? ORDER BY version.nth, version.space";
 
 /// Documents of a live version `?1` that another one `?2` lacks, has an older content of, or could not read.
 const LAG: &str = "SELECT
@@ -56,16 +58,16 @@ impl SqliteMetastore {
             .await
             .map_err(taken)?;
         sqlx::query(
-            "UPDATE version SET built_ms = created_ms, live_ms = created_ms WHERE space = ?",
+            "UPDATE version SET built_ms = created_ms, live_ms = created_ms, own_tuning = ? WHERE space = ?",
         )
+        .bind(rows::tuning(&collection.tuning))
         .bind(collection.space.to_string())
         .execute(&mut *transaction)
         .await
         .map_err(taken)?;
-        sqlx::query("INSERT INTO collection (name, live, tuning) VALUES (?, ?, ?)")
+        sqlx::query("INSERT INTO collection (name, live) VALUES (?, ?)")
             .bind(collection.name.to_string())
             .bind(collection.space.to_string())
-            .bind(rows::tuning(collection))
             .execute(&mut *transaction)
             .await
             .map_err(taken)?;
@@ -111,7 +113,7 @@ impl SqliteMetastore {
         let name = pass.collection();
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
         let version = sqlx::query(
-            "SELECT version.*, tuning, live IS space AS is_live FROM version
+            "SELECT version.*, own_tuning AS tuning, live IS space AS is_live FROM version
              LEFT JOIN collection ON name = version.collection WHERE space = ?",
         )
         .bind(pass.space().to_string())
@@ -156,6 +158,16 @@ impl SqliteMetastore {
                 .await
                 .map_err(failed)?;
         }
+        // What it is searched by is its own from now on.
+        const TAKE_OVER: &str = "UPDATE version SET own_tuning =
+                (SELECT seen.own_tuning FROM version AS seen WHERE seen.space = ?)
+            WHERE space = ? AND own_tuning IS NULL";
+        sqlx::query(TAKE_OVER)
+            .bind(live)
+            .bind(pass.space().to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
         const POINT: &str = "INSERT INTO collection (name, live) VALUES (?, ?)
             ON CONFLICT (name) DO UPDATE SET live = excluded.live";
         sqlx::query(POINT)

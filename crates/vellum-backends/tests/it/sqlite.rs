@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use vellum_backends::{SqliteEmbeddingCache, SqliteMetastore};
 use vellum_core::access::{Pass, Principal, Verb, VersionPass};
-use vellum_core::collection::VersionState;
+use vellum_core::collection::{Fusion, Tuning, VersionState};
 use vellum_core::ids::CollectionName;
 use vellum_core::ids::TextHash;
 use vellum_core::ledger::{LedgerRow, Scope};
@@ -96,11 +96,11 @@ async fn a_lock_that_is_not_released_is_named() {
 async fn a_file_from_a_newer_version_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     open(dir.path()).await.close().await;
-    run(dir.path(), "INSERT INTO schema_version VALUES (7)").await.close().await;
+    run(dir.path(), "INSERT INTO schema_version VALUES (9)").await.close().await;
     let before = fs::read(dir.path().join("meta.db")).unwrap();
     let error = SqliteMetastore::open(dir.path().join("meta.db")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooNew);
-    assert!(error.message().ends_with("has schema 7, this vellum knows 5"), "{error}");
+    assert!(error.message().ends_with("has schema 9, this vellum knows 6"), "{error}");
     assert_eq!(error.hint(), Some("upgrade vellum"));
     assert_eq!(fs::read(dir.path().join("meta.db")).unwrap(), before);
 }
@@ -230,13 +230,18 @@ async fn the_cache_of_embeddings_stays_within_its_size() {
 
 /// A folder that a release before index versions left, with one collection of four documents.
 async fn of_schema_2() -> tempfile::TempDir {
+    of_schema(include_str!("../fixtures/schema-2.sql")).await
+}
+
+/// A folder that an earlier release left.
+async fn of_schema(sql: &'static str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let options = sqlx::sqlite::SqliteConnectOptions::new()
         .filename(dir.path().join("meta.db"))
         .create_if_missing(true)
         .foreign_keys(false);
     let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-    sqlx::raw_sql(include_str!("../fixtures/schema-2.sql")).execute(&pool).await.unwrap();
+    sqlx::raw_sql(sql).execute(&pool).await.unwrap();
     pool.close().await;
     dir
 }
@@ -290,4 +295,26 @@ async fn the_first_schema_is_brought_up_to_date() {
     let rows = store.rows(&live, Scope::Prefix(""), None, 10).await.unwrap();
     assert!(rows.iter().all(|row| row.source.is_empty() && row.job.is_none()), "{rows:?}");
     store_rows(&store, &live, &rows).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_collection_set_goes_to_its_live_version() {
+    let dir = of_schema(include_str!("../fixtures/schema-5.sql")).await;
+    let store = open(dir.path()).await;
+    let all = whole("default");
+    let set = Tuning { fusion: Some(Fusion::Rank), leg_limit: Some(30), ..Tuning::default() };
+    let tunings = async || -> Vec<Tuning> {
+        let versions = store.versions(&all).await.unwrap();
+        versions.into_iter().map(|version| version.collection.tuning).collect()
+    };
+    let seen = store.collection(all.collection()).await.unwrap().unwrap();
+    assert_eq!(seen.tuning, set);
+    assert_eq!(tunings().await, [set.clone(), set], "the one that was built says nothing itself");
+    let live = all.at(&seen).unwrap();
+    let other = Tuning { leg_limit: Some(9), ..Tuning::default() };
+    store.set_tuning(&live, &other).await.unwrap();
+    assert_eq!(tunings().await, [other.clone(), other]);
+    assert_eq!(store.totals(&live).await.unwrap(), (3, 2));
+    store.close().await;
+    open(dir.path()).await;
 }

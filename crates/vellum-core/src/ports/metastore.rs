@@ -38,7 +38,8 @@ pub trait Metastore: Send + Sync {
     /// Returns all collections as their live versions show them, ascending by name.
     async fn collections(&self) -> Result<Vec<Collection>>;
 
-    /// Stores a version that is to be built. There need not be a collection yet: the promotion of its first version makes it,
+    /// Stores a version that is to be built, without what its collection sets of retrieval: [`Metastore::set_tuning`] does that.
+    /// There need not be a collection yet: the promotion of its first version makes it,
     /// and until then nobody sees it.
     ///
     /// # Errors
@@ -63,6 +64,8 @@ pub trait Metastore: Send + Sync {
 
     /// Makes the version the live one, at once for all that reads the collection afterwards. Does nothing when it is.
     ///
+    /// A version for which nobody said how it is searched is then searched as the one that was live.
+    ///
     /// `now_ms` is the time, or a little more where an earlier promotion bears a later one.
     ///
     /// # Errors
@@ -70,7 +73,8 @@ pub trait Metastore: Send + Sync {
     /// or on the live one, when it is behind, or when documents are missing and that is not accepted.
     async fn promote(&self, pass: &VersionPass, now_ms: i64, missing: Missing) -> Result<()>;
 
-    /// Makes a version live that was live before, whatever came since, and leaves the times of promotions as they are.
+    /// Makes a version live that was live before, whatever came since, and leaves the times of promotions as they are. It is
+    /// searched as it was when it was live.
     ///
     /// # Errors
     /// `NotFound` when there is no such version; `Conflict` when it is not complete or never was live, or when a worker
@@ -94,11 +98,12 @@ pub trait Metastore: Send + Sync {
         sparse: Option<&SparseSettings>,
     ) -> Result<()>;
 
-    /// Replaces how the collection is searched, through whichever of its versions.
+    /// Replaces how the version is searched. Until that is said for a version that is not live, it shows what is set for the live
+    /// one.
     ///
     /// # Errors
-    /// `NotFound` when there is no such collection.
-    async fn set_tuning(&self, pass: &Pass, tuning: &Tuning) -> Result<()>;
+    /// `NotFound` when there is no such version.
+    async fn set_tuning(&self, pass: &VersionPass, tuning: &Tuning) -> Result<()>;
 
     /// Removes the collection, its versions with their ledgers, its jobs and its feedback; does nothing when there is none.
     async fn delete_collection(&self, pass: &Pass) -> Result<()>;

@@ -7,6 +7,7 @@ use crate::filter::Filter;
 use crate::ids::{ChunkId, DocumentId};
 use crate::vector::{Embedding, SparseVector};
 use async_trait::async_trait;
+use std::sync::Arc;
 
 /// What a version's store must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +71,8 @@ pub struct ScoredId {
 /// A stored chunk with its dense vector.
 #[derive(Debug, Clone)]
 pub struct StoredChunk {
-    /// The chunk.
-    pub chunk: Chunk,
+    /// The chunk, which whoever keeps it in memory need not copy to hand it out.
+    pub chunk: Arc<Chunk>,
     /// Dense vector; `None` unless it was asked for.
     pub dense: Option<Embedding>,
 }

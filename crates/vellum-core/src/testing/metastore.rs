@@ -32,8 +32,6 @@ pub struct MemoryMetastore {
 struct Tables {
     /// The space of each collection's live version.
     live: BTreeMap<CollectionName, Space>,
-    /// How collections are searched, where somebody said so.
-    tunings: BTreeMap<CollectionName, Tuning>,
     versions: BTreeMap<Space, versions::Stored>,
     rows: BTreeMap<(Space, String), LedgerRow>,
     jobs: BTreeMap<JobId, Job>,
@@ -76,7 +74,7 @@ impl Tables {
     /// The collection as its live version shows it.
     fn seen(&self, name: &CollectionName) -> Option<Collection> {
         let stored = self.versions.get(self.live.get(name)?)?;
-        Some(self.tuned(&stored.collection))
+        Some(self.tuned(stored))
     }
 
     /// The indexed rows of the pass's collection, ascending by uri.
@@ -119,7 +117,6 @@ impl Metastore for MemoryMetastore {
             return Err(Error::new(ErrorKind::Conflict, taken));
         }
         tables.create_version(collection)?;
-        tables.tunings.insert(name.clone(), collection.tuning.clone());
         tables.live.insert(name.clone(), collection.space.clone());
         tables.first_promotion(collection);
         Ok(())
@@ -183,11 +180,9 @@ impl Metastore for MemoryMetastore {
         Ok(())
     }
 
-    async fn set_tuning(&self, pass: &Pass, tuning: &Tuning) -> Result<()> {
+    async fn set_tuning(&self, pass: &VersionPass, tuning: &Tuning) -> Result<()> {
         pass.must_write()?;
-        let mut tables = self.tables();
-        tables.must_be_live(pass.collection())?;
-        tables.tunings.insert(pass.collection().clone(), tuning.clone());
+        self.tables().version(pass)?.tuning = Some(tuning.clone());
         Ok(())
     }
 
@@ -197,7 +192,6 @@ impl Metastore for MemoryMetastore {
         let mut tables = self.tables();
         tables.live.remove(name);
         tables.jobs.retain(|_, job| job.spec.collection != *name);
-        tables.tunings.remove(name);
         tables.feedback.retain(|(collection, _), _| collection != name);
         for version in tables.versions_of(name) {
             tables.forget(&version.collection.space);

@@ -247,7 +247,7 @@ async fn points_come_back_whole(store: &dyn VectorStore) {
     let stranger = chunk("file:///none.txt", 9, "none").id;
     let wanted = [points[3].chunk.id, stranger, points[0].chunk.id, points[4].chunk.id];
     let got = store.fetch(&owner, &wanted, WithVectors::Yes).await.expect("fetch");
-    let chunks: Vec<&Chunk> = got.iter().map(|stored| &stored.chunk).collect();
+    let chunks: Vec<&Chunk> = got.iter().map(|stored| &*stored.chunk).collect();
     assert_eq!(
         chunks,
         [&points[3].chunk, &points[0].chunk, &points[4].chunk],
@@ -279,7 +279,7 @@ async fn upsert_replaces(store: &dyn VectorStore) {
     let hits = store.search(&owner, &sparse(&[(3, 1.0)], 5)).await.expect("search");
     assert!(hits.is_empty(), "the old sparse vector is gone");
     let got = store.fetch(&owner, &[changed.chunk.id], WithVectors::No).await.expect("fetch");
-    assert_eq!(got[0].chunk, changed.chunk, "the new chunk is stored");
+    assert_eq!(*got[0].chunk, changed.chunk, "the new chunk is stored");
     done(store, &owner).await;
 }
 

@@ -30,7 +30,7 @@ use vellum_rag::answer::{self, Answer, AskEvent};
 /// Events between the answerer and a slow reader; the answerer waits when it is full.
 const EVENT_QUEUE: usize = 32;
 /// Stages of an answer that are retrieval.
-const RETRIEVAL: [&str; 6] = ["embed", "search", "fuse", "fetch", "rerank", "mmr"];
+const RETRIEVAL: [&str; 7] = ["embed", "search", "fuse", "fetch", "rerank", "mmr", "copies"];
 
 /// Answers a question with citations.
 #[utoipa::path(

@@ -17,9 +17,6 @@ use vellum_core::access::{Pass, Principal, Verb};
 use vellum_core::{ErrorKind, Result};
 use vellum_rag::answer::AskRequest;
 
-/// Passages to answer from; as the API's default.
-const TOP_K: usize = 8;
-
 #[derive(Deserialize)]
 pub(crate) struct AskQuery {
     #[serde(default)]
@@ -108,7 +105,7 @@ async fn ask_page(
         return Ok((StatusCode::OK, AskPage { layout, question, outcome: None }));
     }
     let pass = Pass::grant(principal, &layout.collection, Verb::Read)?;
-    let request = AskRequest { question: question.clone(), top_k: TOP_K, filter: None };
+    let request = AskRequest { question: question.clone(), top_k: None, filter: None };
     let (status, outcome) = match answer_whole(server, &pass, &request).await {
         Ok(answer) => {
             let view = view(answer.into(), &question, layout.collection.as_str());

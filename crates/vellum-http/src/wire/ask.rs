@@ -17,10 +17,10 @@ pub struct AskRequest {
     #[serde(default = "default_collection")]
     #[schema(value_type = String, default = "default")]
     pub collection: CollectionName,
-    /// Passages to answer from.
-    #[serde(default = "default_top_k")]
-    #[schema(default = 8, minimum = 1, maximum = 1000)]
-    pub top_k: usize,
+    /// Passages to answer from. Absent: as many as the collection and the settings say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1000)]
+    pub top_k: Option<usize>,
     /// Whether the answer comes as server-sent events.
     #[serde(default)]
     pub stream: bool,
@@ -29,16 +29,13 @@ pub struct AskRequest {
     pub filter: Option<Filter>,
 }
 
-fn default_top_k() -> usize {
-    8
-}
-
 impl TryFrom<AskRequest> for rag::AskRequest {
     type Error = Error;
 
     fn try_from(request: AskRequest) -> Result<Self, Error> {
-        if !(1..=search::MAX_TOP_K).contains(&request.top_k) {
-            let message = format!("top_k {} is not in 1 to {}", request.top_k, search::MAX_TOP_K);
+        let bound = 1..=search::MAX_TOP_K;
+        if let Some(top_k) = request.top_k.filter(|top_k| !bound.contains(top_k)) {
+            let message = format!("top_k {top_k} is not in 1 to {}", search::MAX_TOP_K);
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         Ok(Self {

@@ -139,7 +139,13 @@ pub struct Tuning {
     /// Results asked of each index before fusion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leg_limit: Option<usize>,
-    /// Choice of passages for an answer: 1 is pure relevance, 0 pure diversity.
+    /// Passages that an answer is made from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<usize>,
+    /// Whether hits are chosen so that they differ from each other. Passages for an answer are, unless this is false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mmr: Option<bool>,
+    /// That choice: 1 is pure relevance, 0 pure diversity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mmr_lambda: Option<f32>,
     /// Candidates that the reranker reads; 0 leaves it out.
@@ -154,6 +160,8 @@ impl From<collection::Tuning> for Tuning {
             dense_weight: tuning.dense_weight,
             sparse_weight: tuning.sparse_weight,
             leg_limit: tuning.leg_limit,
+            top_k: tuning.top_k,
+            mmr: tuning.mmr,
             mmr_lambda: tuning.mmr_lambda,
             rerank_depth: tuning.rerank_depth,
         }
@@ -167,6 +175,8 @@ impl From<Tuning> for collection::Tuning {
             dense_weight: tuning.dense_weight,
             sparse_weight: tuning.sparse_weight,
             leg_limit: tuning.leg_limit,
+            top_k: tuning.top_k,
+            mmr: tuning.mmr,
             mmr_lambda: tuning.mmr_lambda,
             rerank_depth: tuning.rerank_depth,
         }

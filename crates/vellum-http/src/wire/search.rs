@@ -2,6 +2,7 @@
 
 use super::{Filter, Fusion, TimingsMs, default_collection, milliseconds, timings_ms};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use utoipa::ToSchema;
 use vellum_core::collection::Tuning;
 use vellum_core::document::Span;
@@ -51,7 +52,11 @@ pub struct SearchRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 1000)]
     pub rerank_depth: Option<usize>,
-    /// Chooses hits that differ from each other: 1 is pure relevance, 0 pure diversity. Absent: by relevance alone.
+    /// Whether hits are chosen so that they differ from each other. Absent: as the collection and the settings say, and yes
+    /// where `mmr_lambda` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mmr: Option<bool>,
+    /// That choice: 1 is pure relevance, 0 pure diversity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 1)]
     pub mmr_lambda: Option<f32>,
@@ -87,6 +92,7 @@ impl SearchRequest {
             sparse_weight: None,
             leg_limit: None,
             rerank_depth: None,
+            mmr: None,
             mmr_lambda: None,
             group_by_document: None,
             neighbours: 0,
@@ -116,11 +122,12 @@ impl TryFrom<SearchRequest> for rag::SearchRequest {
                 dense_weight: request.dense_weight,
                 sparse_weight: request.sparse_weight,
                 leg_limit: request.leg_limit,
+                top_k: None,
+                mmr: request.mmr.or(request.mmr_lambda.map(|_| true)),
                 mmr_lambda: request.mmr_lambda,
                 rerank_depth: request.rerank_depth,
             },
             precision: if request.exact { Precision::Exact } else { Precision::Usual },
-            diversify: request.mmr_lambda.is_some(),
             group_by_document: request.group_by_document,
             neighbours: request.neighbours,
             explain: request.explain,
@@ -302,7 +309,7 @@ impl From<rag::Stage> for Stage {
 
 impl From<rag::Hit> for Hit {
     fn from(hit: rag::Hit) -> Self {
-        let chunk = hit.chunk;
+        let chunk = Arc::unwrap_or_clone(hit.chunk);
         let (start, end) = chunk.char_range(Span { start: 0, end: chunk.text.len() });
         Self {
             rank: hit.rank,

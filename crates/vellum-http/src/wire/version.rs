@@ -1,6 +1,6 @@
 //! Index versions: `/api/v1/collections/{name}/versions` and `vellum collection versions|build|promote|rollback --json`.
 
-use super::{IngestReport, Splitter};
+use super::{IngestReport, Splitter, Tuning};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vellum_core::collection;
@@ -52,6 +52,9 @@ pub struct VersionInfo {
     pub splitter: Splitter,
     /// Language of the lexical index; null until it is settled, or where it has no analyser.
     pub language: Option<String>,
+    /// How it is searched where that differs from the settings: as it says, or, where it says nothing, as the live one.
+    #[serde(default)]
+    pub retrieval: Tuning,
     /// Creation time, milliseconds since the Unix epoch.
     pub created_ms: i64,
     /// When it was complete, milliseconds since the Unix epoch; else null.
@@ -61,7 +64,7 @@ pub struct VersionInfo {
 }
 
 /// An order to build a version: that of `version`, or one with the server's settings and these changes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BuildRequest {
     /// Id of a version that is there, or its first digits: it is built again, or catches up with the live one.
@@ -76,9 +79,22 @@ pub struct BuildRequest {
     /// Tokens repeated from the previous chunk.
     #[serde(default)]
     pub overlap_tokens: Option<usize>,
+    /// Percentile of the differences in meaning above which `semantic` begins a chunk.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 99)]
+    pub semantic_percentile: Option<u8>,
+    /// Whether title and headings are embedded and indexed with each chunk.
+    #[serde(default)]
+    pub context: Option<bool>,
+    /// Most tokens of the section around a chunk that answers are drawn from; 0 where that is the chunk alone.
+    #[serde(default)]
+    pub parent_tokens: Option<usize>,
     /// Language of lexical search: an ISO 639-1 code, or `auto`.
     #[serde(default)]
     pub language: Option<String>,
+    /// How it is searched once it is live. Absent: a new version takes over what is set for the live one when it is promoted.
+    #[serde(default)]
+    pub retrieval: Option<Tuning>,
 }
 
 impl BuildRequest {
@@ -88,7 +104,11 @@ impl BuildRequest {
             splitter: self.splitter.clone(),
             max_tokens: self.max_tokens,
             overlap_tokens: self.overlap_tokens,
+            semantic_percentile: self.semantic_percentile,
+            context: self.context,
+            parent_tokens: self.parent_tokens,
             language: self.language.clone(),
+            retrieval: self.retrieval.clone().map(Into::into),
         }
     }
 }
@@ -151,6 +171,7 @@ impl From<VersionSummary> for VersionInfo {
             converter: seen.settings.converter,
             splitter: (&seen.settings.splitter).into(),
             language: seen.sparse.map_or(seen.language, |sparse| sparse.language),
+            retrieval: seen.tuning.into(),
             created_ms: seen.created_ms,
             built_ms: version.built_ms,
             live_ms: version.live_ms,

@@ -303,7 +303,7 @@ GET /nowhere -> 404 not_found: there is no route `/nowhere` (`/api/v1/openapi.js
 GET /api/v1/nowhere -> 404 not_found: there is no route `/api/v1/nowhere` (`/api/v1/openapi.json` lists the routes)
 PUT /api/v1/search -> 405 method_not_allowed: `/api/v1/search` does not answer to PUT
 POST /api/v1/search -> 415 unsupported_media_type: the body's media type is `none` (send `Content-Type: application/json`)
-POST /api/v1/search -> 400 invalid: the body is not what this route takes: unknown field `topk`, expected one of `query`, `collection`, `top_k`, `mode`, `filter`, `fusion`, `dense_weight`, `sparse_weight`, `leg_limit`, `rerank_depth`, `mmr_lambda`, `group_by_document`, `neighbours`, `exact`, `explain` at line 1 column 19
+POST /api/v1/search -> 400 invalid: the body is not what this route takes: unknown field `topk`, expected one of `query`, `collection`, `top_k`, `mode`, `filter`, `fusion`, `dense_weight`, `sparse_weight`, `leg_limit`, `rerank_depth`, `mmr`, `mmr_lambda`, `group_by_document`, `neighbours`, `exact`, `explain` at line 1 column 19
 POST /api/v1/search -> 400 invalid: the query is empty (ask something)
 POST /api/v1/search -> 400 invalid: top_k 0 is not in 1 to 1000
 POST /api/v1/search -> 400 invalid: the body is not what this route takes: unknown variant `fuzzy`, expected one of `hybrid`, `dense`, `sparse` at line 1 column 27

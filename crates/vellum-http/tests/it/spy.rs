@@ -204,7 +204,7 @@ impl Metastore for Spy {
     async fn settle_sparse(&self, _: &VersionPass, _: Option<&SparseSettings>) -> Result<()> {
         self.seen()
     }
-    async fn set_tuning(&self, _: &Pass, _: &Tuning) -> Result<()> {
+    async fn set_tuning(&self, _: &VersionPass, _: &Tuning) -> Result<()> {
         self.seen()
     }
     async fn delete_collection(&self, _: &Pass) -> Result<()> {

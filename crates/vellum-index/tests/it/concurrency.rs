@@ -29,7 +29,7 @@ async fn reads_never_fail_while_everything_else_runs() {
                     assert!(hits.iter().any(|hit| hit.id == target.chunk.id));
                     let ids = [target.chunk.id];
                     let got = store.fetch(&owner, &ids, WithVectors::Yes).await.unwrap();
-                    assert_eq!(got[0].chunk, target.chunk);
+                    assert_eq!(*got[0].chunk, target.chunk);
                     store.scan(&owner, None, 20, None).await.unwrap();
                     n_reads.fetch_add(1, Ordering::Relaxed);
                 }

@@ -122,7 +122,7 @@ async fn check(root: &Path, flushed: u64, round: u64) {
     for found in &stored {
         let n: u64 = found.chunk.source.trim_end_matches(".md").parse().unwrap();
         let want = numbered(n, found.chunk.ordinal);
-        assert_eq!(found.chunk, want.chunk, "round {round}: whole payload");
+        assert_eq!(*found.chunk, want.chunk, "round {round}: whole payload");
         let cosine = found.dense.as_ref().unwrap().cosine(&want.dense);
         assert!(cosine > 0.9999, "round {round}: whole vector of document {n}");
     }

@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 use vellum_core::access::{Pass, VersionPass};
 use vellum_core::chunk::Chunk;
-use vellum_core::collection::{Collection, Tuning};
+use vellum_core::collection::Collection;
 use vellum_core::ids::{ChunkId, ContentHash, DocumentId, JobId};
 use vellum_core::ledger::{Lease, LedgerRow};
 use vellum_core::ports::{Missing, Point, StoreSpec};
@@ -123,13 +123,8 @@ pub async fn import(
     app.metastore.close_lease(&lease).await?;
     let now_ms = app.clock.unix_ms();
     app.metastore.set_built(&at, Some(now_ms)).await?;
+    app.metastore.set_tuning(&at, &manifest.tuning).await?;
     app.metastore.promote(&at, now_ms, Missing::Refuse).await?;
-    if manifest.tuning != Tuning::default() {
-        // Of the collection rather than of a version, so it is there to be set from now on only.
-        app.metastore.set_tuning(pass, &manifest.tuning).await.map_err(|error| {
-            error.context("the collection was imported, but not how it is searched")
-        })?;
-    }
     let summary = collections::summary(app, pass).await?;
     let digest = collections::digest(app, pass).await?;
     Ok(Imported { summary, digest, originals: end.originals })

@@ -48,7 +48,7 @@ impl<W: Write> Writer<W> {
             Entry::Chunks(stored) => {
                 self.n_chunks += 1;
                 let name = format!("chunks/{:06}", self.n_chunks);
-                let chunks: Vec<_> = stored.iter().map(|stored| &stored.chunk).collect();
+                let chunks: Vec<_> = stored.iter().map(|stored| &*stored.chunk).collect();
                 let lines = lines(&chunks)?;
                 self.append(&format!("{name}.jsonl"), &lines)?;
                 let values = stored.iter().filter_map(|stored| stored.dense.as_ref());

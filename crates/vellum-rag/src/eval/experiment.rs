@@ -6,7 +6,7 @@
 use super::dataset::{Dataset, Query};
 use super::metrics::{self, Values};
 use super::run::{self, Ranking};
-use super::spans;
+use super::spans::{self, Passage};
 use super::stats::{self, Estimate};
 use crate::app::{App, RetrievalSettings};
 use crate::collections;
@@ -24,6 +24,8 @@ const FORMAT: u32 = 1;
 pub const ANSWERS: &str = "answers";
 /// The parts in the order of reports.
 pub const PARTS: [&str; 4] = ["hybrid", "dense", "sparse", ANSWERS];
+/// How the name of a metric ends that is of as many passages as an answer is made from.
+pub(crate) const AT_TOP_K: &str = "_at_top_k";
 /// Documents of each ranking that are kept, for those who look at a difference.
 const FIRST: usize = 3;
 
@@ -238,6 +240,15 @@ pub(crate) fn score(query: &Query, ranking: &Ranking, cutoffs: &[usize]) -> Valu
     let mut values = metrics::score(&ids, &query.judgements, cutoffs);
     values.extend(spans::score(&ranking.passages, &query.evidence, cutoffs));
     values
+}
+
+/// Returns the metrics of the passages that an answer is made from, all of them: `evidence_recall_at_top_k` and the like.
+pub(crate) fn score_handed(query: &Query, passages: &[Passage]) -> Values {
+    let all = passages.len();
+    let values = spans::score(passages, &query.evidence, &[all]);
+    let number = format!("_at_{all}");
+    let named = |name: &str| format!("{}{AT_TOP_K}", name.trim_end_matches(&number));
+    values.into_iter().map(|(name, value)| (named(&name), value)).collect()
 }
 
 /// Turns the values of each query into those of each metric, with their means.

@@ -9,15 +9,16 @@ use super::source::SOURCE;
 use super::spans::Passage;
 use crate::answer::{self, Answer, AskRequest};
 use crate::app::App;
+use crate::collections;
 use crate::jobs;
 use crate::search::{self, Hit, Mode, SearchRequest};
 use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 use std::time::Duration;
-use vellum_core::access::Pass;
+use vellum_core::access::{Pass, VersionPass};
+use vellum_core::collection::Collection;
 use vellum_core::document::Span;
 use vellum_core::job::JobState;
-use vellum_core::ports::WithVectors;
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Documents of a ranking, and passages that are kept of it.
@@ -73,13 +74,14 @@ pub(super) async fn rank(
     mode: Mode,
     done: &(dyn Fn() + Sync),
 ) -> Result<Vec<Ranking>> {
+    let (collection, live) = &collections::live(app, pass).await?;
     let mut rankings = Vec::new();
     for query in dataset.judged() {
         if rankings.is_empty() {
             // What is read or made on first use is not the query's time.
-            find(app, pass, query, mode).await?;
+            find(app, live, collection, query, mode).await?;
         }
-        rankings.push(find(app, pass, query, mode).await?);
+        rankings.push(find(app, live, collection, query, mode).await?);
         done();
     }
     Ok(rankings)
@@ -88,27 +90,50 @@ pub(super) async fn rank(
 /// Returns what one query finds.
 ///
 /// # Errors
-/// What [`search::search`] fails with.
-pub(crate) async fn find(app: &App, pass: &Pass, query: &Query, mode: Mode) -> Result<Ranking> {
+/// What [`search::search_in`] fails with.
+pub(crate) async fn find(
+    app: &App,
+    pass: &VersionPass,
+    collection: &Collection,
+    query: &Query,
+    mode: Mode,
+) -> Result<Ranking> {
     let request = SearchRequest::new(&query.text, CHUNK_DEPTH, mode);
     let started = app.clock.elapsed();
-    let found = search::search(app, pass, &request, WithVectors::No)
+    let hits = search::rank_in(app, pass, collection, &request)
         .await
         .map_err(|error| error.context(format_args!("query `{}`", query.id)))?;
     let took = app.clock.elapsed().saturating_sub(started);
     let passages = match query.evidence[..] {
         [] => Vec::new(),
-        _ => found.hits.iter().take(DEPTH).map(passage).collect(),
+        _ => hits.iter().take(DEPTH).map(passage).collect(),
     };
     let mut documents: Vec<(String, f32)> = Vec::new();
-    for hit in found.hits {
+    for hit in hits {
         if !documents.iter().any(|(id, _)| *id == hit.chunk.source) {
-            documents.push((hit.chunk.source, hit.score));
+            documents.push((hit.chunk.source.clone(), hit.score));
         }
     }
     metrics::order(&mut documents);
     documents.truncate(DEPTH);
     Ok(Ranking { query: query.id.clone(), documents, passages, took })
+}
+
+/// Returns the passages that an answer to the query is made from.
+///
+/// # Errors
+/// What [`answer::passages`] fails with.
+pub(crate) async fn handed(
+    app: &App,
+    pass: &VersionPass,
+    collection: &Collection,
+    query: &Query,
+) -> Result<Vec<Passage>> {
+    let request = AskRequest { question: query.text.clone(), top_k: None, filter: None };
+    let found = answer::passages(app, pass, collection, &request)
+        .await
+        .map_err(|error| error.context(format_args!("query `{}`", query.id)))?;
+    Ok(found.hits.iter().map(passage).collect())
 }
 
 fn passage(hit: &Hit) -> Passage {
@@ -131,7 +156,8 @@ pub(super) async fn ask_all(
 ) -> Result<Vec<Answer>> {
     futures::stream::iter(&dataset.queries)
         .map(|query| async move {
-            let request = AskRequest { question: query.text.clone(), top_k, filter: None };
+            let question = query.text.clone();
+            let request = AskRequest { question, top_k: Some(top_k), filter: None };
             let answer = answer::ask(app, pass, &request, None).await;
             done();
             answer.map_err(|error| error.context(format_args!("query `{}`", query.id)))

@@ -44,7 +44,10 @@ async fn name(
 ) -> Result<String> {
     let first = ChunkId::derive(&run.collection.name, &row.uri, content, &row.settings, 0);
     let stored = run.app.vectors.fetch(live, &[first], WithVectors::No).await?;
-    Ok(stored.into_iter().next().map_or_else(|| name_of(&row.uri), |stored| stored.chunk.source))
+    Ok(stored
+        .into_iter()
+        .next()
+        .map_or_else(|| name_of(&row.uri), |stored| stored.chunk.source.clone()))
 }
 
 /// Returns the parts of a document that is converted now, kept as they pass.

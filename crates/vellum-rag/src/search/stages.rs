@@ -1,14 +1,16 @@
 //! What happens to candidates between fusion and the answer. Each stage takes hits, best first, and gives hits, best first.
 
+use super::Hit;
 use super::trace::{Recorder, Stage};
-use super::{Hit, SearchRequest};
 use crate::app::App;
 use crate::copies;
 use crate::documents;
 use crate::mmr;
 use std::collections::HashMap;
+use std::sync::Arc;
 use vellum_core::Result;
 use vellum_core::access::VersionPass;
+use vellum_core::chunk::Chunk;
 use vellum_core::ids::{ChunkId, DocumentId};
 use vellum_core::ports::{ScoredId, WithVectors, must_be_scores};
 use vellum_core::vector::Embedding;
@@ -134,6 +136,22 @@ pub(super) fn cut(mut hits: Vec<Hit>, top_k: usize, recorder: &mut Recorder<'_>)
     hits
 }
 
+/// Adds to each hit where else its content stands.
+pub(super) async fn add_copies(
+    app: &App,
+    pass: &VersionPass,
+    hits: &mut [Hit],
+    recorder: &mut Recorder<'_>,
+) -> Result<()> {
+    let documents = hits.iter().map(|hit| hit.chunk.document).collect();
+    let places = copies::other_places(app, pass, documents).await?;
+    for hit in hits {
+        hit.also = places.get(&hit.chunk.document).cloned().unwrap_or_default();
+    }
+    recorder.timed("copies");
+    Ok(())
+}
+
 /// Adds to each hit the text of up to `n` chunks before and after it in its document.
 pub(super) async fn add_neighbours(
     app: &App,
@@ -160,17 +178,17 @@ pub(super) async fn add_neighbours(
     unique.sort_unstable();
     unique.dedup();
     let stored = app.vectors.fetch(pass, &unique, WithVectors::No).await?;
-    let texts: HashMap<ChunkId, String> =
-        stored.into_iter().map(|stored| (stored.chunk.id, stored.chunk.text)).collect();
+    let chunks: HashMap<ChunkId, Arc<Chunk>> =
+        stored.into_iter().map(|stored| (stored.chunk.id, stored.chunk)).collect();
     for (index, is_before, id) in wanted {
-        let Some(text) = texts.get(&id) else { continue };
+        let Some(chunk) = chunks.get(&id) else { continue };
         let side = if is_before { &mut hits[index].before } else { &mut hits[index].after };
-        side.push(text.clone());
+        side.push(chunk.text.clone());
     }
     let time = recorder.timed("neighbours");
     recorder.stage(|| {
         let same = ids(hits);
-        let note = format!("{} chunks of text around {} hits", texts.len(), hits.len());
+        let note = format!("{} chunks of text around {} hits", chunks.len(), hits.len());
         Stage { note, ..Stage::between("neighbours", &same, &same, |_| String::new(), time) }
     });
     Ok(())
@@ -181,16 +199,12 @@ pub(super) async fn fetch(
     app: &App,
     pass: &VersionPass,
     ranked: &[(ScoredId, super::StageScores)],
-    request: &SearchRequest,
     with_vectors: WithVectors,
     recorder: &mut Recorder<'_>,
 ) -> Result<Vec<Hit>> {
     let wanted: Vec<ChunkId> = ranked.iter().map(|(ranked, _)| ranked.id).collect();
-    let with_vectors = if request.diversify { WithVectors::Yes } else { with_vectors };
     let stored = app.vectors.fetch(pass, &wanted, with_vectors).await?;
     let mut by_id: HashMap<_, _> = stored.into_iter().map(|s| (s.chunk.id, s)).collect();
-    let documents = by_id.values().map(|stored| stored.chunk.document).collect();
-    let places = copies::other_places(app, pass, documents).await?;
     let found = ranked.iter().filter_map(|(ranked, scores)| {
         by_id.remove(&ranked.id).map(|stored| (ranked, scores, stored))
     });
@@ -199,7 +213,7 @@ pub(super) async fn fetch(
             rank: 0,
             score: ranked.score,
             scores: *scores,
-            also: places.get(&stored.chunk.document).cloned().unwrap_or_default(),
+            also: Vec::new(),
             chunk: stored.chunk,
             dense: stored.dense,
             before: Vec::new(),

@@ -10,11 +10,12 @@
 //! the settings that change the work of a search, so trials that only change an order share it.
 
 use super::bench::{Bench, Index, Stand};
-use super::parameters::{self, Assignment, Touches};
+use super::parameters::{self, Assignment, Touches, Value};
 use super::remember::{RememberingEmbedder, RememberingStore};
 use crate::app::{App, Settings};
 use crate::collections;
 use crate::eval::dataset::{Dataset, Query};
+use crate::eval::metrics::Values;
 use crate::eval::run::{self, Ranking};
 use crate::eval::{experiment, stats};
 use crate::search::{self, Mode, SearchRequest};
@@ -23,11 +24,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OnceCell, RwLock};
-use vellum_core::access::{Pass, Principal, Verb};
+use vellum_core::access::{Pass, Principal, Verb, VersionPass};
+use vellum_core::collection::{Collection, Tuning};
 use vellum_core::ports::{Clock, Embedder, VectorStore, WithVectors};
 use vellum_core::{Error, ErrorKind, Result};
 
-/// Searches that a latency is measured on, at most, and how many passages each asks for, as `vellum search` does.
+/// Searches that a latency is measured on, at most, and how many passages each asks for, as `vellum search` does; with a
+/// metric of what answers are made from, as many as they take.
 const TIMED: usize = 50;
 const TIMED_TOP_K: usize = 10;
 
@@ -76,7 +79,7 @@ type Slot = Arc<OnceCell<Arc<Store>>>;
 struct Shared {
     queries: Vec<Query>,
     metric: String,
-    cutoff: usize,
+    depth: Depth,
     embedder: RememberingEmbedder,
     pass: Pass,
     /// Held for reading while a trial works, for writing while a latency is measured.
@@ -94,19 +97,38 @@ struct Store {
     bare: Arc<App>,
     vectors: Arc<dyn VectorStore>,
     embedder: Arc<dyn Embedder>,
+    /// What is searched, looked up once: nothing changes it while the study runs.
+    collection: Collection,
+    live: VersionPass,
 }
 
-/// Returns the cut-off of a metric.
-///
-/// # Errors
-/// `Invalid` for a name without one.
-fn cutoff(metric: &str) -> Result<usize> {
-    let number = metric.rsplit_once("_at_").and_then(|(_, k)| k.parse().ok());
-    number.filter(|k| (1..=run::DEPTH).contains(k)).ok_or_else(|| {
-        let message =
-            format!("metric `{metric}` does not end in `_at_` and a number of 1 to {}", run::DEPTH);
-        Error::new(ErrorKind::Invalid, message).with_hint("use for instance `ndcg_at_10`")
-    })
+/// What a metric is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// The first so many of a ranking.
+    At(usize),
+    /// The passages that an answer is made from, as many as the settings say.
+    TopK,
+}
+
+impl Depth {
+    /// Returns what a metric is of, by the end of its name.
+    ///
+    /// # Errors
+    /// `Invalid` for a name that does not tell.
+    fn of(metric: &str) -> Result<Self> {
+        if metric.ends_with(experiment::AT_TOP_K) {
+            return Ok(Self::TopK);
+        }
+        let number = metric.rsplit_once("_at_").and_then(|(_, k)| k.parse().ok());
+        number.filter(|k| (1..=run::DEPTH).contains(k)).map(Self::At).ok_or_else(|| {
+            let message = format!(
+                "metric `{metric}` does not end in `_at_` and a number of 1 to {}, or `top_k`",
+                run::DEPTH
+            );
+            Error::new(ErrorKind::Invalid, message).with_hint("use for instance `ndcg_at_10`")
+        })
+    }
 }
 
 impl Products {
@@ -127,7 +149,7 @@ impl Products {
         let shared = Shared {
             queries,
             metric: metric.to_owned(),
-            cutoff: cutoff(metric)?,
+            depth: Depth::of(metric)?,
             embedder: RememberingEmbedder::new(embedder),
             pass: Pass::grant(&Principal::Owner, &"tune".parse()?, Verb::Write)?,
             quiet: RwLock::new(()),
@@ -175,7 +197,7 @@ impl Products {
         // A store that an earlier run left may be whole or half made; its ingest tells nothing about cost.
         let is_new = app.metastore.collection(pass.collection()).await?.is_none();
         run::ingest(&app, pass).await?;
-        let (_, live) = collections::live(&app, pass).await?;
+        let (collection, live) = collections::live(&app, pass).await?;
         let chunks = app.vectors.count(&live).await?;
         let bytes = self.workshop.index_bytes(key)?;
         let took = self.clock.elapsed().saturating_sub(began).as_secs_f64();
@@ -188,6 +210,8 @@ impl Products {
             vectors: Arc::new(RememberingStore::new(Arc::clone(&bare.vectors))),
             bare,
             embedder: counting,
+            collection,
+            live,
         }))
     }
 }
@@ -223,13 +247,20 @@ impl Bench for Products {
             let mut all = self.shared.latencies.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(all.entry(format!("{} {work}", store.key)).or_default())
         };
+        // To an answer it makes a difference whether somebody said so.
+        let mmr = match settings.get("retrieval.mmr") {
+            Some(Value::Flag(mmr)) => Some(*mmr),
+            _ => None,
+        };
+        let tuning = Tuning { mmr, ..store.collection.tuning.clone() };
         Ok(Box::new(Product {
             shared: Arc::clone(&self.shared),
             app,
             bare,
             index,
             latency,
-            _store: store,
+            collection: Collection { tuning, ..store.collection.clone() },
+            store,
         }))
     }
 
@@ -247,8 +278,10 @@ struct Product {
     bare: App,
     index: Index,
     latency: Arc<OnceCell<f64>>,
-    /// Keeps the store open.
-    _store: Arc<Store>,
+    /// What is searched, with what the trial sets for it.
+    collection: Collection,
+    /// Open as long as the product is.
+    store: Arc<Store>,
 }
 
 #[async_trait]
@@ -259,12 +292,11 @@ impl Stand for Product {
 
     async fn values(&self, queries: &[usize]) -> Result<Vec<f64>> {
         let _working = self.shared.quiet.read().await;
-        let Shared { queries: all, metric, cutoff, pass, .. } = &*self.shared;
+        let Shared { queries: all, metric, .. } = &*self.shared;
         let mut values = Vec::with_capacity(queries.len());
         for index in queries {
             let query = &all[*index];
-            let ranking = run::find(&self.app, pass, query, Mode::Hybrid).await?;
-            let scores = experiment::score(query, &ranking, &[*cutoff]);
+            let scores = self.scores(query).await?;
             values.push(*scores.get(metric).ok_or_else(|| {
                 Error::new(ErrorKind::Invalid, format!("query `{}` has no `{metric}`", query.id))
             })?);
@@ -278,15 +310,38 @@ impl Stand for Product {
 }
 
 impl Product {
+    async fn scores(&self, query: &Query) -> Result<Values> {
+        let Self { app, collection, store, .. } = self;
+        Ok(match self.shared.depth {
+            Depth::At(k) => {
+                let found = run::find(app, &store.live, collection, query, Mode::Hybrid).await?;
+                experiment::score(query, &found, &[k])
+            }
+            Depth::TopK => {
+                let passages = run::handed(app, &store.live, collection, query).await?;
+                experiment::score_handed(query, &passages)
+            }
+        })
+    }
+
     /// Times searches one after the other, after one that counts for nothing.
     async fn time(&self) -> Result<f64> {
         let _quiet = self.shared.quiet.write().await;
         let mut times = Vec::new();
         let timed = self.shared.queries.iter().take(TIMED);
         for query in self.shared.queries.first().into_iter().chain(timed) {
-            let request = SearchRequest::new(&query.text, TIMED_TOP_K, Mode::Hybrid);
             let began = self.bare.clock.elapsed();
-            search::search(&self.bare, &self.shared.pass, &request, WithVectors::No).await?;
+            match self.shared.depth {
+                Depth::At(_) => {
+                    let request = SearchRequest::new(&query.text, TIMED_TOP_K, Mode::Hybrid);
+                    search::search(&self.bare, &self.shared.pass, &request, WithVectors::No)
+                        .await?;
+                }
+                Depth::TopK => {
+                    let found = run::handed(&self.bare, &self.store.live, &self.collection, query);
+                    found.await?;
+                }
+            }
             times.push(self.bare.clock.elapsed().saturating_sub(began).as_secs_f64() * 1e3);
         }
         let timed = &mut times[1..];
@@ -300,20 +355,27 @@ impl Product {
 /// # Errors
 /// `Invalid` when there are none, or when there is no such metric.
 pub fn measurable(dataset: &Dataset, metric: &str) -> Result<Vec<Query>> {
-    let k = cutoff(metric)?;
+    let depth = Depth::of(metric)?;
     let nothing = Ranking {
         query: String::new(),
         documents: Vec::new(),
         passages: Vec::new(),
         took: Duration::ZERO,
     };
-    let has = |query: &&Query| experiment::score(query, &nothing, &[k]).contains_key(metric);
+    let has = |query: &&Query| {
+        let scores = match depth {
+            Depth::At(k) => experiment::score(query, &nothing, &[k]),
+            Depth::TopK => experiment::score_handed(query, &[]),
+        };
+        scores.contains_key(metric)
+    };
     let queries: Vec<Query> = dataset.judged().filter(has).cloned().collect();
     if queries.is_empty() {
         let message = format!("no query of dataset `{}` has the metric `{metric}`", dataset.name);
         return Err(Error::new(ErrorKind::Invalid, message).with_hint(
             "metrics are ndcg, recall, precision, map, mrr and hit_rate, and with spans.jsonl evidence_recall, \
-             evidence_precision and evidence_iou, each with `_at_K`",
+             evidence_precision and evidence_iou, each with `_at_K`; those of evidence also with `_at_top_k`, for the passages \
+             that an answer is made from",
         ));
     }
     Ok(queries)

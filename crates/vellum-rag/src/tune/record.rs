@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A trial that was started and never ended is run again. Records are kept in the order in which they were made, one
-//! JSON document a line; a record is durable before the study acts on it.
+//! JSON document a line; a record is durable before the study acts on it, a rung with the record after it.
 
 use super::parameters::Assignment;
 use super::sample::Algorithm;

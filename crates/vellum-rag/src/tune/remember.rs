@@ -100,7 +100,8 @@ impl Embedder for RememberingEmbedder {
 pub(super) struct RememberingStore {
     inner: Arc<dyn VectorStore>,
     results: Cache<[u8; 32], Arc<Vec<ScoredId>>, ResultsWeight>,
-    chunks: Cache<ChunkId, Arc<Chunk>, ChunkWeight>,
+    /// Each with its vector if it was asked for so.
+    chunks: Cache<ChunkId, StoredChunk, ChunkWeight>,
 }
 
 #[derive(Clone)]
@@ -115,10 +116,11 @@ impl Weighter<[u8; 32], Arc<Vec<ScoredId>>> for ResultsWeight {
 #[derive(Clone)]
 struct ChunkWeight;
 
-impl Weighter<ChunkId, Arc<Chunk>> for ChunkWeight {
-    fn weight(&self, _: &ChunkId, chunk: &Arc<Chunk>) -> u64 {
+impl Weighter<ChunkId, StoredChunk> for ChunkWeight {
+    fn weight(&self, _: &ChunkId, StoredChunk { chunk, dense }: &StoredChunk) -> u64 {
+        let vector = dense.as_ref().map_or(0, |dense| dense.dim() as u64 * 4);
         // Its text, about as much for what goes with it, and the places of its words.
-        OVERHEAD + size_of::<Chunk>() as u64 + chunk.text.len() as u64 * 3
+        OVERHEAD + size_of::<Chunk>() as u64 + chunk.text.len() as u64 * 3 + vector
     }
 }
 
@@ -136,24 +138,20 @@ impl RememberingStore {
 /// Returns what tells a leg from all others, within one collection.
 fn key(leg: &Leg) -> [u8; 32] {
     let Leg { vector, filter, limit, precision } = leg;
-    let mut hasher = blake3::Hasher::new();
+    let mut bytes = Vec::new();
     match vector {
         LegVector::Dense(vector) => {
-            hasher.update(b"dense");
-            for value in vector.as_slice() {
-                hasher.update(&value.to_le_bytes());
-            }
+            bytes.extend_from_slice(b"dense");
+            bytes.extend(vector.as_slice().iter().flat_map(|value| value.to_le_bytes()));
         }
         LegVector::Sparse(vector) => {
-            hasher.update(b"sparse");
-            for (index, value) in vector.indices().iter().zip(vector.values()) {
-                hasher.update(&index.to_le_bytes());
-                hasher.update(&value.to_le_bytes());
-            }
+            bytes.extend_from_slice(b"sparse");
+            bytes.extend(vector.indices().iter().flat_map(|index| index.to_le_bytes()));
+            bytes.extend(vector.values().iter().flat_map(|value| value.to_le_bytes()));
         }
     }
-    hasher.update(format!("{filter:?} {limit} {precision:?}").as_bytes());
-    *hasher.finalize().as_bytes()
+    bytes.extend_from_slice(format!("{filter:?} {limit} {precision:?}").as_bytes());
+    *blake3::hash(&bytes).as_bytes()
 }
 
 #[async_trait]
@@ -174,24 +172,27 @@ impl VectorStore for RememberingStore {
         ids: &[ChunkId],
         with_vectors: WithVectors,
     ) -> Result<Vec<StoredChunk>> {
-        if with_vectors == WithVectors::Yes {
-            return self.inner.fetch(pass, ids, with_vectors).await;
+        let as_asked = |known: StoredChunk| match (with_vectors, known.dense) {
+            (WithVectors::Yes, None) => None,
+            (WithVectors::Yes, dense) => Some(StoredChunk { chunk: known.chunk, dense }),
+            (WithVectors::No, _) => Some(StoredChunk { chunk: known.chunk, dense: None }),
+        };
+        let known: Vec<Option<StoredChunk>> =
+            ids.iter().map(|id| self.chunks.get(id).and_then(as_asked)).collect();
+        let is_unknown =
+            |(id, known): (&ChunkId, &Option<StoredChunk>)| known.is_none().then_some(*id);
+        let unknown: Vec<ChunkId> = ids.iter().zip(&known).filter_map(is_unknown).collect();
+        if unknown.is_empty() {
+            return Ok(known.into_iter().flatten().collect());
         }
-        let unknown: Vec<ChunkId> =
-            ids.iter().copied().filter(|id| self.chunks.get(id).is_none()).collect();
-        let mut fetched = Vec::new();
-        if !unknown.is_empty() {
-            for StoredChunk { chunk, .. } in self.inner.fetch(pass, &unknown, with_vectors).await? {
-                let chunk = Arc::new(chunk);
-                self.chunks.insert(chunk.id, Arc::clone(&chunk));
-                fetched.push(chunk);
-            }
+        let fetched = self.inner.fetch(pass, &unknown, with_vectors).await?;
+        for stored in &fetched {
+            self.chunks.insert(stored.chunk.id, stored.clone());
         }
-        // What was just read may have been forgotten already.
+        // In the order of the ids, which what was fetched has too; ids that are stored nowhere are left out.
         let mut fetched = fetched.into_iter().peekable();
-        let stored = ids.iter().filter_map(|id| {
-            let chunk = fetched.next_if(|chunk| chunk.id == *id).or_else(|| self.chunks.get(id))?;
-            Some(StoredChunk { chunk: Chunk::clone(&chunk), dense: None })
+        let stored = ids.iter().zip(known).filter_map(|(id, known)| {
+            known.or_else(|| fetched.next_if(|stored| stored.chunk.id == *id))
         });
         Ok(stored.collect())
     }

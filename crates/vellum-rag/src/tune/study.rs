@@ -23,7 +23,7 @@ use vellum_core::{Error, ErrorKind, Result};
 
 /// Keeps the records of a study.
 pub trait Journal: Send {
-    /// Returns once `record` survives a crash.
+    /// Returns once `record` survives a crash, with all before it; a mean of a trial that runs may be lost with the machine.
     ///
     /// # Errors
     /// What keeping it fails with.

@@ -71,7 +71,7 @@ async fn wrong_requests_are_refused() {
 async fn an_answer_is_verbatim_with_page_and_characters() {
     let app = world().await.app();
     let question = "What is the pump pressure limit?".to_owned();
-    let request = AskRequest { question, top_k: 3, filter: None };
+    let request = AskRequest { question, top_k: Some(3), filter: None };
     let (events, mut received) = mpsc::channel(64);
     let answer = ask(&app, &pass(), &request, Some(&events)).await.unwrap();
     drop(events);
@@ -95,7 +95,8 @@ async fn an_answer_is_verbatim_with_page_and_characters() {
 async fn nothing_relevant_is_refused_without_citations() {
     let app = world().await.app();
     let question = "Zirconium futures in Kathmandu?".to_owned();
-    let answer = ask(&app, &pass(), &AskRequest { question, top_k: 3, filter: None }, None).await;
+    let answer =
+        ask(&app, &pass(), &AskRequest { question, top_k: Some(3), filter: None }, None).await;
     let answer = answer.unwrap();
     assert!(answer.refused && answer.citations.is_empty(), "{}", answer.text);
 }
@@ -105,7 +106,8 @@ async fn a_reader_that_left_cancels() {
     let app = world().await.app();
     let (events, received) = mpsc::channel(1);
     drop(received);
-    let request = AskRequest { question: "pump pressure limit".into(), top_k: 3, filter: None };
+    let request =
+        AskRequest { question: "pump pressure limit".into(), top_k: Some(3), filter: None };
     let error = ask(&app, &pass(), &request, Some(&events)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
 }

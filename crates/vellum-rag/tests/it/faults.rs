@@ -159,7 +159,7 @@ impl Metastore for FaultyMetastore {
         burn(&self.fuse)?;
         self.inner.settle_sparse(pass, sparse).await
     }
-    async fn set_tuning(&self, pass: &Pass, tuning: &Tuning) -> Result<()> {
+    async fn set_tuning(&self, pass: &VersionPass, tuning: &Tuning) -> Result<()> {
         burn(&self.fuse)?;
         self.inner.set_tuning(pass, tuning).await
     }

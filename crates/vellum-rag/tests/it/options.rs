@@ -66,7 +66,7 @@ async fn filters_read_from_text_hold() {
 async fn a_trace_accounts_for_every_candidate() {
     let app = small(&world().await);
     let request = SearchRequest {
-        diversify: true,
+        tuning: Tuning { mmr: Some(true), ..Tuning::default() },
         group_by_document: Some(2),
         neighbours: 1,
         top_k: 2,
@@ -98,6 +98,47 @@ async fn a_trace_accounts_for_every_candidate() {
         sources(&again),
         found.hits.iter().map(|hit| hit.chunk.source.as_str()).collect::<Vec<_>>()
     );
+}
+
+#[tokio::test]
+async fn hits_differ_where_the_settings_the_collection_or_the_request_say_so() {
+    let mut app = small(&world().await);
+    let is_diverse = async |app: &App, mmr: Option<bool>| {
+        let tuning = Tuning { mmr, ..Tuning::default() };
+        let found = run(app, &SearchRequest { tuning, ..request("pump number") }).await;
+        found.trace.unwrap().stages.iter().any(|stage| stage.name == "mmr")
+    };
+    assert!(!is_diverse(&app, None).await);
+    assert!(is_diverse(&app, Some(true)).await);
+    app.settings.retrieval.mmr = true;
+    assert!(is_diverse(&app, None).await);
+    assert!(!is_diverse(&app, Some(false)).await);
+    let set = Tuning { mmr: Some(false), ..Tuning::default() };
+    collections::tune(&app, &pass(), &Change { set, cleared: Vec::new() }).await.unwrap();
+    assert!(!is_diverse(&app, None).await);
+    assert!(is_diverse(&app, Some(true)).await);
+}
+
+#[tokio::test]
+async fn answers_are_made_from_as_many_passages_as_somebody_says() {
+    let mut app = small(&world().await);
+    let cited = async |app: &App, top_k: Option<usize>| {
+        let question = "Which pump runs at seven bar in hall 1, 2, 3, 4 and 5?".to_owned();
+        let answer = ask(app, &pass(), &AskRequest { question, top_k, filter: None }, None).await;
+        let citations = answer.unwrap().citations;
+        citations.into_iter().map(|citation| citation.chunk).collect::<HashSet<_>>().len()
+    };
+    let many = cited(&app, None).await;
+    assert!(many > 1, "{many}");
+    assert_eq!(cited(&app, Some(1)).await, 1);
+    app.settings.retrieval.top_k = 1;
+    assert_eq!(cited(&app, None).await, 1);
+    let set = Tuning { top_k: Some(8), ..Tuning::default() };
+    collections::tune(&app, &pass(), &Change { set, cleared: Vec::new() }).await.unwrap();
+    assert_eq!(cited(&app, None).await, many, "the collection comes before the settings");
+    let set = Tuning { top_k: Some(0), ..Tuning::default() };
+    let wrong = collections::tune(&app, &pass(), &Change { set, cleared: Vec::new() }).await;
+    assert_eq!(wrong.unwrap_err().kind(), ErrorKind::Invalid);
 }
 
 #[tokio::test]
@@ -191,7 +232,8 @@ async fn a_reranker_orders_and_its_outage_is_told() {
     // One that is not asked cannot be missed.
     let tuning = Tuning { rerank_depth: Some(0), ..Tuning::default() };
     assert!(run(&app, &SearchRequest { tuning, ..request("pump") }).await.notes.is_empty());
-    let asked = AskRequest { question: "Where is tea served?".into(), top_k: 3, filter: None };
+    let asked =
+        AskRequest { question: "Where is tea served?".into(), top_k: Some(3), filter: None };
     let answer = ask(&app, &pass(), &asked, None).await.unwrap();
     assert!(!answer.refused && !answer.notes.is_empty());
 }
@@ -226,7 +268,8 @@ async fn without_the_embedder_words_still_find() {
     let dense = SearchRequest { mode: Mode::Dense, ..request("tea") };
     let error = search(&app, &pass(), &dense, WithVectors::No).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "nothing is left of a dense search");
-    let asked = AskRequest { question: "Where is tea served?".into(), top_k: 3, filter: None };
+    let asked =
+        AskRequest { question: "Where is tea served?".into(), top_k: Some(3), filter: None };
     let error = ask(&app, &pass(), &asked, None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "no refusal that is none");
 }

@@ -77,7 +77,7 @@ async fn an_answer_is_drawn_from_the_parent_and_cites_stored_text() {
     assert!(pumps.len() > 2 && pumps.iter().all(|chunk| chunk.parent == pumps[0].parent));
     // What is found is the heading's chunk, which answers nothing itself.
     let question = "What about pumps in the winter?".to_owned();
-    let request = AskRequest { question, top_k: 1, filter: None };
+    let request = AskRequest { question, top_k: Some(1), filter: None };
     let answer = ask(&app, &pass(), &request, None).await.unwrap();
     assert!(!answer.refused);
     for citation in &answer.citations {
@@ -107,7 +107,8 @@ async fn sentences_are_embedded_once() {
     let ids: Vec<_> = chunks.iter().map(|chunk| chunk.id).collect();
     let (_, live) = collections::live(&app, &pass()).await.unwrap();
     for stored in app.vectors.fetch(&live, &ids, WithVectors::Yes).await.unwrap() {
-        let anew = world.embedder.embed(&[stored.chunk.text], TextKind::Passage).await.unwrap();
+        let anew =
+            world.embedder.embed(&[stored.chunk.text.clone()], TextKind::Passage).await.unwrap();
         assert!(stored.dense.unwrap().cosine(&anew[0]) > 0.9);
     }
     let embedded = world.embedder.n_embedded();

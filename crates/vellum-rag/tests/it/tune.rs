@@ -65,6 +65,13 @@ impl Workshop for Memory {
         if let Some(weight) = number(settings, "retrieval.dense_weight") {
             all.retrieval.dense_weight = weight as f32;
         }
+        if let Some(top_k) = number(settings, "retrieval.top_k") {
+            all.retrieval.top_k = top_k as usize;
+        }
+        if let Some(lambda) = number(settings, "retrieval.mmr_lambda") {
+            all.retrieval.mmr_lambda = lambda as f32;
+        }
+        all.retrieval.mmr = settings.get("retrieval.mmr") == Some(&Value::Flag(true));
         Ok(all)
     }
 
@@ -92,6 +99,11 @@ fn dataset() -> (tempfile::TempDir, Arc<Dataset>) {
     let query = |n: usize| format!("{{\"_id\":\"q{n}\",\"text\":\"{} line bar\"}}\n", words[n % 6]);
     write("queries.jsonl", (0..12).map(query).collect());
     write("qrels/test.tsv", (0..12).map(|n| format!("q{n}\td{n}\t1\n")).collect());
+    let span = |n: usize| {
+        let end = sentence(n).len() - 1;
+        format!("{{\"query-id\":\"q{n}\",\"corpus-id\":\"d{n}\",\"start\":0,\"end\":{end}}}\n")
+    };
+    write("spans.jsonl", (0..12).step_by(2).map(span).collect());
     let dataset = Arc::new(dataset::open(dir.path()).unwrap());
     (dir, dataset)
 }
@@ -101,18 +113,22 @@ fn settings(pairs: &[(&str, Value)]) -> Assignment {
 }
 
 fn bench(dataset: &Arc<Dataset>) -> (Arc<Memory>, Products) {
+    bench_of(dataset, "ndcg_at_10")
+}
+
+fn bench_of(dataset: &Arc<Dataset>, metric: &str) -> (Arc<Memory>, Products) {
     let memory = Arc::new(Memory {
         dataset: Arc::clone(dataset),
         shared: World::new(),
         stores: Mutex::default(),
     });
-    let queries = products::measurable(dataset, "ndcg_at_10").unwrap();
+    let queries = products::measurable(dataset, metric).unwrap();
     let products = Products::new(
         memory.clone(),
         Arc::new(HashEmbedder::default()),
         Arc::new(ManualClock::default()),
         queries,
-        "ndcg_at_10",
+        metric,
         2,
     );
     (memory, products.unwrap())
@@ -178,5 +194,35 @@ async fn a_trial_measures_what_an_evaluation_measures() {
     let expect = &measured.0.parts["hybrid"].values["ndcg_at_10"];
     for (value, expect) in values.iter().zip(expect) {
         assert!((value - expect.unwrap()).abs() < 1e-6, "{values:?} {expect:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_answers_are_made_from_depends_on_how_many_and_how_diverse() {
+    let (_dir, dataset) = dataset();
+    let (_, bench) = bench_of(&dataset, "evidence_recall_at_top_k");
+    let all: Vec<usize> = (0..6).collect();
+    let values = async |bench: &Products, pairs: &[(&str, Value)]| {
+        let stand = bench.open(&settings(pairs)).await.unwrap();
+        assert!(stand.latency_p95_ms().await.unwrap() >= 0.0);
+        stand.values(&all).await.unwrap()
+    };
+    let sum = |values: &[f64]| values.iter().sum::<f64>();
+    let top_k = |k| ("retrieval.top_k", Value::Whole(k));
+    assert_eq!(values(&bench, &[top_k(1_000)]).await, [1.0; 6], "all passages hold all evidence");
+    let precise = bench_of(&dataset, "evidence_precision_at_top_k").1;
+    let (few, many) =
+        (values(&precise, &[top_k(2)]).await, values(&precise, &[top_k(1_000)]).await);
+    assert!(sum(&many) < sum(&few), "and much else: {few:?} {many:?}");
+
+    let lambda = ("retrieval.mmr_lambda", Value::Number(0.0));
+    let mmr = |on| ("retrieval.mmr", Value::Flag(on));
+    let by_relevance = values(&precise, &[top_k(4), mmr(false)]).await;
+    let diverse = values(&precise, &[top_k(4), lambda.clone()]).await;
+    assert_ne!(by_relevance, diverse, "answers are diverse unless somebody says otherwise");
+    assert_eq!(values(&precise, &[top_k(4), mmr(true), lambda]).await, diverse);
+    for metric in ["ndcg_at_top_k", "evidence_recall_at_topk"] {
+        let error = products::measurable(&dataset, metric).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{metric}");
     }
 }

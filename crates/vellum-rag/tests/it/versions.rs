@@ -73,7 +73,7 @@ async fn clean(world: &World) -> BTreeMap<String, String> {
 async fn hits(app: &App, query: &str) -> Vec<String> {
     let request = SearchRequest::new(query, 3, Mode::Hybrid);
     let found = search(app, &pass(), &request, WithVectors::No).await.unwrap();
-    found.hits.into_iter().map(|hit| hit.chunk.text).collect()
+    found.hits.into_iter().map(|hit| hit.chunk.text.clone()).collect()
 }
 
 #[tokio::test]

@@ -140,6 +140,8 @@ pub struct Retrieval {
     pub fusion: Fusion,
     pub dense_weight: f32,
     pub sparse_weight: f32,
+    pub top_k: usize,
+    pub mmr: bool,
     pub mmr_lambda: f32,
 }
 

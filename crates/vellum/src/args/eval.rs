@@ -3,6 +3,7 @@
 use super::{CollectionArg, JsonArg, Mode, Split};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use vellum_core::ids::CollectionName;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -151,10 +152,10 @@ impl From<Algorithm> for vellum_rag::tune::sample::Algorithm {
 #[derive(Debug, Args)]
 pub(crate) struct Tune {
     /// Folder with corpus.jsonl, queries.jsonl and qrels/test.tsv, and spans.jsonl where evidence is known
-    #[arg(long, value_name = "DIR", required_unless_present = "render_katib")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["render_katib", "study"])]
     pub(crate) dataset: Option<PathBuf>,
     /// TOML file with the settings to search, each as { min, max, step, log } or { list }
-    #[arg(long, value_name = "FILE", required_unless_present = "trial_settings")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["trial_settings", "study"])]
     pub(crate) space: Option<PathBuf>,
     /// How trials are chosen
     #[arg(long, default_value = "tpe")]
@@ -168,7 +169,7 @@ pub(crate) struct Tune {
     /// Trials at a time; 0: one per core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=64))]
     pub(crate) jobs: u16,
-    /// Metric to raise, such as ndcg_at_10, recall_at_5 or evidence_recall_at_5
+    /// Metric to raise, such as ndcg_at_10, evidence_recall_at_5 or, of what an answer is made from, evidence_iou_at_top_k
     #[arg(long, value_name = "METRIC", default_value = "ndcg_at_10")]
     pub(crate) metric: String,
     /// Share of the queries that only the winner is asked
@@ -177,6 +178,15 @@ pub(crate) struct Tune {
     /// Write a report as one page of HTML with plots
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+    /// Save the winner to a collection: as a new index version, or, where it cuts as the live one does, as how that is searched
+    #[arg(long, value_name = "COLLECTION", conflicts_with_all = ["trial_settings", "render_katib", "katib"])]
+    pub(crate) save: Option<CollectionName>,
+    /// Save the winner of this study, which is over, without running anything
+    #[arg(long, value_name = "ID", requires = "save", conflicts_with_all = ["dataset", "space", "trials", "report"])]
+    pub(crate) study: Option<String>,
+    /// Save a winner that is not known to be better, or that was measured with other settings in force
+    #[arg(long, requires = "save")]
+    pub(crate) force: bool,
     /// Print metrics as `name=value` lines, as Katib collects them
     #[arg(long, conflicts_with = "json")]
     pub(crate) katib: bool,

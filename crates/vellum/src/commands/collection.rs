@@ -107,7 +107,7 @@ fn change(values: &[String]) -> Result<wire::CollectionChange> {
 }
 
 /// Returns the values that a collection sets, as they are typed.
-fn typed(retrieval: &wire::Tuning) -> String {
+pub(super) fn typed(retrieval: &wire::Tuning) -> String {
     let values = serde_json::to_value(retrieval).unwrap_or_default();
     let pairs = values.as_object().into_iter().flatten();
     let pairs = pairs.map(|(name, value)| {

@@ -58,6 +58,7 @@ fn request(args: &args::Search) -> Result<wire::SearchRequest> {
         sparse_weight: options.sparse_weight,
         leg_limit: options.leg_limit,
         rerank_depth: options.rerank_depth,
+        mmr: options.mmr,
         mmr_lambda: options.mmr_lambda,
         group_by_document: options.group_by_document,
         neighbours: options.neighbours,

@@ -55,40 +55,62 @@ pub(crate) async fn list(
 
 /// Builds a version with a progress bar.
 pub(crate) async fn build(session: &Session, args: Build) -> Result<Outcome> {
-    let Build { name, version, split, language, json } = args;
     let request = BuildRequest {
-        version,
-        splitter: split.splitter,
-        max_tokens: number("max-tokens", split.max_tokens)?,
-        overlap_tokens: number("overlap-tokens", split.overlap_tokens)?,
-        language,
+        version: args.version,
+        splitter: args.split.splitter,
+        max_tokens: number("max-tokens", args.split.max_tokens)?,
+        overlap_tokens: number("overlap-tokens", args.split.overlap_tokens)?,
+        semantic_percentile: args.semantic_percentile,
+        context: args.context,
+        parent_tokens: args.parent_tokens,
+        language: args.language,
+        retrieval: None,
     };
+    let (name, json) = (&args.name, args.json.json);
+    let built = run(session, name, &request, json).await?;
+    let outcome = Outcome::of(is_whole(&built.version));
+    if json {
+        print::json(&built)?;
+        return Ok(outcome);
+    }
+    let id = &built.version.version;
+    print::note(format_args!("`vellum collection promote {name} {id}` makes it live"));
+    Ok(outcome)
+}
+
+/// Builds a version with a progress bar and tells what became of the documents; as a person reads it unless `quiet`.
+pub(crate) async fn run(
+    session: &Session,
+    name: &CollectionName,
+    request: &BuildRequest,
+    quiet: bool,
+) -> Result<BuildReport> {
     let source = std::cell::RefCell::new(String::new());
     let report = ingest::with_bar(session, async |show| {
-        let job = session.build(&name, &request, show).await?;
+        let job = session.build(name, request, show).await?;
         source.replace(job.source.clone());
         Ok(job)
     })
     .await?;
     let id = source.borrow().trim_start_matches("index:").to_owned();
-    let built = session.version(&name, &id).await?;
-    ingest::tell(&report, &format!("the live version of {name}"), json.json)?;
-    let is_whole = built.state != VersionState::Building && built.behind + built.missing == 0;
-    let outcome = Outcome::of(is_whole);
-    if json.json {
-        print::json(&BuildReport { version: built, report })?;
-        return Ok(outcome);
+    let built = session.version(name, &id).await?;
+    ingest::tell(&report, &format!("the live version of {name}"), quiet)?;
+    if !quiet {
+        print::line(format_args!(
+            "version {} is {}: {} documents, {} chunks",
+            built.version,
+            built.state.as_str(),
+            built.documents,
+            built.chunks
+        ))?;
+        tell_lag(&built);
     }
-    print::line(format_args!(
-        "version {} is {}: {} documents, {} chunks",
-        built.version,
-        built.state.as_str(),
-        built.documents,
-        built.chunks
-    ))?;
-    tell_lag(&built);
-    print::note(format_args!("`vellum collection promote {name} {}` makes it live", built.version));
-    Ok(outcome)
+    Ok(BuildReport { version: built, report })
+}
+
+/// Whether a version can be promoted, and holds what the live one does.
+pub(crate) fn is_whole(built: &VersionInfo) -> bool {
+    built.state != VersionState::Building && built.behind + built.missing == 0
 }
 
 /// Returns the number that a flag is given.

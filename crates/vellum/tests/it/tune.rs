@@ -169,9 +169,165 @@ fn a_space_that_cannot_be_is_refused_before_anything_is_made() {
     check(SPACE, &["--metric", "ndgc_at_10"], "no query of dataset `set` has the metric");
     check(SPACE, &["--metric", "evidence_recall_at_5"], "no query of dataset `set`");
     check(SPACE, &["--metric", "ndcg"], "does not end in `_at_`");
+    check(
+        SPACE,
+        &["--metric", "evidence_recall_at_top_k"],
+        "no query of dataset `set` has the metric",
+    );
+    check("[retrieval]\ntop_k = { list = [0] }", &[], "in 1 to 1000");
+    check(
+        "[retrieval]\nmmr = { list = [true, \"yes\"] }",
+        &[],
+        "`retrieval.mmr` must be true or false",
+    );
+    check(SPACE, &["--force"], "--save");
+    check(SPACE, &["--save", "x", "--study", "y"], "cannot be used with");
     check(SPACE, &["--held-out", "0.1"], "20 queries with answers are too few");
     check(SPACE, &["--trials", "0"], "--trials");
     assert_eq!(journal(&tool), "");
+}
+
+/// A tool with a collection of some documents, and a study whose winner is better on every query: nothing is found without words.
+fn to_be_saved(space: &str) -> Tool {
+    let tool = with_dataset();
+    tool.write(
+        "live/a.txt",
+        "The valve of line 3 is rated for 11 bar. It is serviced every 10 days.",
+    );
+    tool.write(
+        "live/b.txt",
+        "The pump of line 4 is rated for 14 bar. It is serviced every 11 days.",
+    );
+    tool.json(&["ingest", "docs/live", "--json"]);
+    tool.write(
+        "../vellum.toml",
+        "[retrieval]\nfusion = \"rank\"\ndense_weight = 0.0\nsparse_weight = 0.0\n",
+    );
+    tool.write("space.toml", space);
+    tool
+}
+
+const SAVED: [&str; 11] = [
+    "tune",
+    "--dataset",
+    "docs/set",
+    "--space",
+    "docs/space.toml",
+    "--algorithm",
+    "grid",
+    "--held-out",
+    "0.5",
+    "--save",
+    "default",
+];
+
+const WINNING: &str = "[retrieval]\nsparse_weight = { list = [1.0] }\nmmr = { list = [false] }\n";
+
+fn shown(tool: &Tool) -> (Value, Value) {
+    let shown = tool.json(&["collection", "show", "--json"]);
+    (shown["index_version"].clone(), shown["retrieval"].clone())
+}
+
+#[test]
+fn a_winner_that_cuts_otherwise_becomes_a_version_with_its_way_of_searching() {
+    let space = format!("[collection]\nmax_tokens = {{ list = [64] }}\n{WINNING}");
+    let tool = to_be_saved(&space);
+    tool.json(&["collection", "set", "default", "leg_limit=50", "--json"]);
+    let before = shown(&tool);
+    let told = tool.json(&[&SAVED[..], &["--json"]].concat());
+    assert_eq!(told["held_out"]["verdict"], "better", "{told}");
+    let saved = &told["saved"];
+    let version = saved["version"]["version"].as_str().unwrap();
+    assert_eq!(saved["version"]["state"], "ready", "{saved}");
+    assert_eq!(saved["version"]["splitter"]["max_tokens"], 64);
+    let retrieval = serde_json::json!({ "sparse_weight": 1.0, "mmr": false });
+    assert_eq!(saved["version"]["retrieval"], retrieval);
+    let promote = format!("vellum collection promote default {version}");
+    assert_eq!(saved["next"][0], promote.as_str());
+    assert_eq!(shown(&tool), before, "nothing changes before it is promoted");
+
+    // Through a server, and again: what is there is found, and nothing is measured.
+    let server = tool.serve(&["serve"]);
+    let journal_before = journal(&tool);
+    let ran = tool.run(&SAVED);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.stdout.contains(&promote), "{ran:?}");
+    assert!(ran.stdout.contains("sparse_weight=1.0"), "{ran:?}");
+    assert_eq!(journal(&tool), journal_before);
+    let study = told["study"].as_str().unwrap();
+    let by_id = ["tune", "--save", "default", "--study", &study[..8], "--json"];
+    assert_eq!(tool.json(&by_id)["saved"]["version"]["version"], version);
+    tool.json(&["collection", "promote", "default", version, "--json"]);
+    assert_eq!(shown(&tool), (version.into(), retrieval.clone()));
+    // It is live now, so saving it again changes nothing.
+    let again = tool.json(&by_id);
+    assert_eq!(
+        (&again["saved"]["version"], &again["saved"]["retrieval"]),
+        (&Value::Null, &retrieval)
+    );
+    tool.json(&["collection", "rollback", "default", "--json"]);
+    assert_eq!(shown(&tool), before, "it went with its version");
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
+fn a_winner_that_only_searches_otherwise_is_set_for_the_live_version() {
+    let tool = to_be_saved(WINNING);
+    tool.json(&["collection", "set", "default", "leg_limit=50", "--json"]);
+    let ran = tool.run(&SAVED);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.stdout.contains("the live version of default is cut so already"), "{ran:?}");
+    assert!(ran.stdout.contains("again as the settings say: leg_limit"), "{ran:?}");
+    let retrieval = serde_json::json!({ "sparse_weight": 1.0, "mmr": false });
+    assert_eq!(shown(&tool).1, retrieval);
+    let list = tool.json(&["collection", "versions", "--json"]);
+    assert_eq!(list["versions"].as_array().unwrap().len(), 1);
+    assert_eq!(list["versions"][0]["retrieval"], retrieval);
+}
+
+#[test]
+fn what_cannot_be_saved_is_said() {
+    let tool = to_be_saved(
+        "[retrieval]\ndense_weight = { list = [0.0] }\n[index]\ngraph_from = { list = [2000] }\n",
+    );
+    // Before anything is measured.
+    let mut unknown = SAVED;
+    unknown[10] = "nowhere";
+    let refused = tool.run(&unknown);
+    assert_eq!(refused.status, 2, "{refused:?}");
+    assert!(refused.stderr.contains("collection `nowhere` does not exist"), "{refused:?}");
+    assert_eq!(journal(&tool), "");
+
+    let refused = tool.run(&[&SAVED[..], &["--json"]].concat());
+    assert_eq!(refused.status, 1, "{refused:?}");
+    let told = refused.json();
+    assert_eq!((&told["saved"], &told["held_out"]["confirmed"]), (&Value::Null, &false.into()));
+    let refused = tool.run(&SAVED);
+    assert_eq!(refused.status, 1, "{refused:?}");
+    assert!(refused.stderr.contains("was not saved\nhint: `--force`"), "{refused:?}");
+    assert_eq!(shown(&tool).1, serde_json::json!({}));
+
+    let study = told["study"].as_str().unwrap();
+    let by_id =
+        |more: &[&str]| tool.run(&[&["tune", "--save", "default", "--study"], more].concat());
+    assert_eq!(by_id(&[study]).status, 1);
+    assert_eq!(by_id(&[study, "--force"]).status, 0);
+    let strange = by_id(&["0000"]);
+    assert!(
+        strange.status == 2 && strange.stderr.contains("there is no study `0000`"),
+        "{strange:?}"
+    );
+    tool.write("../vellum.toml", "[retrieval]\ndense_weight = 0.5\n");
+    let changed = by_id(&[study]);
+    assert!(
+        changed.status == 2 && changed.stderr.contains("changed since the study"),
+        "{changed:?}"
+    );
+
+    let lock = std::fs::File::open(tool.data().join("tune").join(study).join("lock")).unwrap();
+    lock.try_lock().unwrap();
+    let running = by_id(&[study, "--force"]);
+    assert!(running.status == 2 && running.stderr.contains("is being run"), "{running:?}");
 }
 
 #[test]

@@ -169,11 +169,11 @@ async fn collections(store: &dyn Metastore) {
         ..Tuning::default()
     };
     for set in [tuning, Tuning::default()] {
-        store.set_tuning(&whole("a", Verb::Write), &set).await.expect("set");
+        store.set_tuning(&write, &set).await.expect("set");
         let read = store.collection(name).await.expect("read").expect("still there");
         assert_eq!(read, Collection { tuning: set, ..first.clone() });
     }
-    let missing = store.set_tuning(&whole("none", Verb::Write), &Tuning::default()).await;
+    let missing = store.set_tuning(&pass("none", Verb::Write), &Tuning::default()).await;
     assert_eq!(missing.expect_err("missing").kind(), ErrorKind::NotFound);
 }
 
@@ -296,7 +296,7 @@ async fn rights(store: &dyn Metastore) {
     let lease = store.open_lease(&write, "test", job, TTL).await.expect("opened");
     for refused in [
         store.settle_sparse(&read, None).await,
-        store.set_tuning(&whole("a", Verb::Read), &Tuning::default()).await,
+        store.set_tuning(&pass("a", Verb::Read), &Tuning::default()).await,
         store.delete_collection(&whole("a", Verb::Read)).await,
         store.open_lease(&read, "test", lease.job, TTL).await.map(drop),
         store.claim(&read, &lease, &[], &[row.document]).await.map(drop),

@@ -2,7 +2,7 @@
 
 use super::Tables;
 use crate::access::VersionPass;
-use crate::collection::{Collection, IndexVersion, Lag};
+use crate::collection::{Collection, IndexVersion, Lag, Tuning};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionName, Space};
 use crate::ledger::{DocumentState, LedgerRow};
@@ -11,6 +11,8 @@ use crate::ports::Missing;
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) collection: Collection,
+    /// How it is searched, where somebody said so.
+    pub(super) tuning: Option<Tuning>,
     pub(super) built_ms: Option<i64>,
     live_ms: Option<i64>,
     /// Order of creation.
@@ -23,13 +25,15 @@ impl Tables {
             return Err(Error::new(ErrorKind::Conflict, "there is such a version"));
         }
         let nth = self.versions.values().map(|stored| stored.nth + 1).max().unwrap_or(0);
-        let stored = Stored { collection: collection.clone(), built_ms: None, live_ms: None, nth };
-        self.versions.insert(collection.space.clone(), stored);
+        let collection = Collection { tuning: Tuning::default(), ..collection.clone() };
+        let stored = Stored { collection, tuning: None, built_ms: None, live_ms: None, nth };
+        self.versions.insert(stored.collection.space.clone(), stored);
         Ok(())
     }
 
     pub(super) fn first_promotion(&mut self, collection: &Collection) {
         if let Some(stored) = self.versions.get_mut(&collection.space) {
+            stored.tuning = Some(collection.tuning.clone());
             stored.built_ms = Some(collection.created_ms);
             stored.live_ms = Some(collection.created_ms);
         }
@@ -42,10 +46,19 @@ impl Tables {
             .ok_or_else(|| Error::new(ErrorKind::Internal, "a version that exists"))
     }
 
-    /// The version with what is set for its collection as a whole.
-    pub(super) fn tuned(&self, version: &Collection) -> Collection {
-        let tuning = self.tunings.get(&version.name).cloned().unwrap_or_default();
-        Collection { tuning, ..version.clone() }
+    /// The collection as the version shows it: with what is set for it, else for the live one.
+    pub(super) fn tuned(&self, version: &Stored) -> Collection {
+        let live = || self.versions.get(self.live.get(&version.collection.name)?)?.tuning.clone();
+        let tuning = version.tuning.clone().or_else(live).unwrap_or_default();
+        Collection { tuning, ..version.collection.clone() }
+    }
+
+    /// Points the collection at the version of the pass, with how it is searched.
+    fn switch(&mut self, pass: &VersionPass) -> Result<()> {
+        let tuning = self.versions.get(pass.space()).map(|version| self.tuned(version).tuning);
+        self.version(pass)?.tuning = tuning;
+        self.live.insert(pass.collection().clone(), pass.space().clone());
+        Ok(())
     }
 
     pub(super) fn versions_of(&self, name: &CollectionName) -> Vec<IndexVersion> {
@@ -53,7 +66,7 @@ impl Tables {
             self.versions.values().filter(|stored| stored.collection.name == *name).collect();
         stored.sort_by_key(|stored| stored.nth);
         let version = |stored: &Stored| IndexVersion {
-            collection: self.tuned(&stored.collection),
+            collection: self.tuned(stored),
             is_live: self.live.get(name) == Some(&stored.collection.space),
             built_ms: stored.built_ms,
             live_ms: stored.live_ms,
@@ -112,8 +125,7 @@ impl Tables {
         let times = self.versions_of(pass.collection()).into_iter().filter_map(|it| it.live_ms);
         let now_ms = times.max().map_or(now_ms, |last| now_ms.max(last + 1));
         self.version(pass)?.live_ms = Some(now_ms);
-        self.live.insert(pass.collection().clone(), pass.space().clone());
-        Ok(())
+        self.switch(pass)
     }
 
     pub(super) fn roll_back(&mut self, pass: &VersionPass) -> Result<()> {
@@ -125,8 +137,7 @@ impl Tables {
             return Ok(());
         }
         self.must_be_at_rest(pass)?;
-        self.live.insert(pass.collection().clone(), pass.space().clone());
-        Ok(())
+        self.switch(pass)
     }
 
     /// Fails while a worker is at the version or at the live one.

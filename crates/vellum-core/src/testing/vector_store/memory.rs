@@ -18,7 +18,7 @@ use crate::vector::SparseVector;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A [`VectorStore`] that compares with every chunk.
 #[derive(Debug, Default)]
@@ -234,7 +234,7 @@ impl VectorStore for MemoryVectorStore {
             let visible = found.filter(|p| pass.filter().is_none_or(|f| matches(f, &p.chunk)));
             Ok(visible
                 .map(|point| StoredChunk {
-                    chunk: point.chunk.clone(),
+                    chunk: Arc::new(point.chunk.clone()),
                     dense: (with_vectors == WithVectors::Yes).then(|| point.dense.clone()),
                 })
                 .collect())

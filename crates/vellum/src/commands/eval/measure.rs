@@ -18,8 +18,6 @@ use vellum_rag::eval::run::{self, Ranking};
 use vellum_rag::search::Mode;
 use vellum_server::config::Config;
 
-/// Passages that answers are drawn from, as `vellum ask` does by default.
-const ANSWER_TOP_K: usize = 8;
 /// Cut-offs that every experiment has.
 const CUTOFFS: [usize; 3] = [5, 10, 100];
 
@@ -76,7 +74,7 @@ async fn run_plan(
     let plan = Plan {
         modes: modes(args),
         cutoffs: cutoffs.into_iter().collect(),
-        answers: Some(ANSWER_TOP_K),
+        answers: Some(index.app.settings.retrieval.top_k),
     };
     let bar: Mutex<Option<(String, ProgressBar)>> = Mutex::new(None);
     let show = |part: &str, done: usize, of: usize| {

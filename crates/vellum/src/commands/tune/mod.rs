@@ -5,8 +5,8 @@
 //! DATA_DIR/tune/STUDY/           a study: see `journal`; `stores/` holds its indexes until it is over
 //! ```
 //!
-//! No collection of the user is touched, and a running server is not in the way: a study has a lock of its own. The same
-//! command goes on with a study that was interrupted, and tells the result of one that is over.
+//! No collection of the user is touched until a winner is to be saved (`save`), and a running server is not in the way: a study
+//! has a lock of its own. The same command goes on with a study that was interrupted, and tells the result of one that is over.
 
 mod journal;
 mod katib;
@@ -14,6 +14,7 @@ mod mlflow;
 mod page;
 mod plot;
 mod report;
+mod save;
 mod trial;
 mod workshop;
 
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use vellum_backends::SqliteEmbeddingCache;
+use vellum_core::ids::CollectionName;
 use vellum_core::ports::{Clock, EmbeddingCache, Reranker};
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_rag::eval::dataset::{self, Dataset};
@@ -49,7 +51,13 @@ pub(crate) async fn tune(settings: &Resolved, args: args::Tune) -> Result<Outcom
     if args.render_katib {
         return katib::render(settings, &args);
     }
+    if let (Some(name), Some(study)) = (&args.save, &args.study) {
+        return save::of_study(settings, &args, name, study).await;
+    }
     let material = Material::gather(settings, &args).await?;
+    if let Some(name) = &args.save {
+        save::check(&settings.config, name, material.embedder.as_ref()).await?;
+    }
     match &args.trial_settings {
         Some(text) => trial::run(settings, &args, &material, text).await,
         None => search(settings, &args, &material).await,
@@ -200,13 +208,41 @@ async fn search(settings: &Resolved, args: &args::Tune, material: &Material) -> 
             .map_err(|error| Error::io(format!("write `{}`", path.display()), error))?;
     }
     match (args.json.json, args.katib) {
+        // With what became of the winner.
+        (true, _) if args.save.is_some() => {}
         (true, _) => print::json(&report.to_json())?,
         // Its lines were printed as trials ended.
         (false, true) => {}
         (false, false) => report.tell()?,
     }
     let failed = study.trials.iter().any(|trial| matches!(trial.end, Some(End::Failed { .. })));
-    Ok(Outcome::of(!failed))
+    let saved = match &args.save {
+        Some(name) => save_winner(settings, args, name, material, &report).await?,
+        None => Outcome::Yes,
+    };
+    Ok(if failed { Outcome::No } else { saved })
+}
+
+/// Saves the winner of a study that was told about, and tells of that.
+async fn save_winner(
+    settings: &Resolved,
+    args: &args::Tune,
+    name: &CollectionName,
+    material: &Material,
+    report: &Report,
+) -> Result<Outcome> {
+    let saved = save::save(settings, args, name, &report.study, material.embedder.as_ref());
+    let saved = saved.await.inspect_err(|_| {
+        print::note(format_args!(
+            "the study is kept: `vellum tune --save {name} --study {}` saves its winner",
+            report.id
+        ));
+    })?;
+    match args.json.json {
+        true => print::json(&save::with(report.to_json(), &saved))?,
+        false => saved.tell()?,
+    }
+    Ok(saved.outcome())
 }
 
 fn remove(dir: &Path) -> Result<()> {

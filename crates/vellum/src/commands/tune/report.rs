@@ -74,37 +74,12 @@ impl Report {
 
     /// Returns `better`, `worse` or `undecided`: what the queries that were held out say of the winner.
     pub(super) fn verdict(&self) -> &'static str {
-        match self.winner() {
-            Some((_, _, paired)) if paired.is_better() => "better",
-            Some((_, _, paired)) if paired.is_worse() => "worse",
-            _ => "undecided",
-        }
+        self.winner().map_or("undecided", |(_, _, paired)| verdict(paired))
     }
 
     /// Returns what the held-out queries say, in words.
     pub(super) fn sentence(&self) -> String {
-        let Some((best, _, paired)) = self.winner() else { return String::new() };
-        if best == 0 {
-            return "No trial found more than the settings in force.".to_owned();
-        }
-        let found = format!(
-            "on {} queries held out, {} {:.4} -> {:.4} ({:+.4}, 95% interval {:+.4} to {:+.4}, p = {:.4})",
-            paired.n,
-            self.metric,
-            paired.a,
-            paired.b,
-            paired.difference,
-            paired.low,
-            paired.high,
-            paired.p
-        );
-        match self.verdict() {
-            "better" => format!("Trial {best} is better: {found}."),
-            "worse" => {
-                format!("Trial {best} is worse than the settings in force: {found}; keep those.")
-            }
-            _ => format!("Undecided whether trial {best} is better: {found}; that may be chance."),
-        }
+        sentence(&self.study, &self.metric)
     }
 
     /// Returns what trials cost, in words; a line for each kind.
@@ -281,6 +256,33 @@ impl Report {
             },
             "elapsed_s": self.took.as_secs_f64(),
         })
+    }
+}
+
+fn verdict(paired: &Paired) -> &'static str {
+    match paired {
+        paired if paired.is_better() => "better",
+        paired if paired.is_worse() => "worse",
+        _ => "undecided",
+    }
+}
+
+/// Returns what the held-out queries say of the winner of a study, in words.
+pub(super) fn sentence(study: &Study, metric: &str) -> String {
+    let Some((best, paired)) = &study.confirmed else { return String::new() };
+    if *best == 0 {
+        return "No trial found more than the settings in force.".to_owned();
+    }
+    let found = format!(
+        "on {} queries held out, {metric} {:.4} -> {:.4} ({:+.4}, 95% interval {:+.4} to {:+.4}, p = {:.4})",
+        paired.n, paired.a, paired.b, paired.difference, paired.low, paired.high, paired.p
+    );
+    match verdict(paired) {
+        "better" => format!("Trial {best} is better: {found}."),
+        "worse" => {
+            format!("Trial {best} is worse than the settings in force: {found}; keep those.")
+        }
+        _ => format!("Undecided whether trial {best} is better: {found}; that may be chance."),
     }
 }
 

@@ -46,15 +46,17 @@ pub(super) async fn versions(store: &dyn Metastore) {
     assert_eq!(store.collection(&first.name).await.expect("read"), Some(first.clone()));
     lags(store, &one, &two, &row).await;
 
-    // How it is searched belongs to the collection, so every version shows it, whichever is live.
-    let tuning = Tuning { leg_limit: Some(7), ..Tuning::default() };
-    store.set_tuning(&all, &tuning).await.expect("set");
+    // How it is searched belongs to a version; one that says nothing shows what the live one says.
+    let limit = |limit| Tuning { leg_limit: Some(limit), ..Tuning::default() };
+    store.set_tuning(&one, &limit(7)).await.expect("set");
     let tunings = async || -> Vec<Tuning> {
         listed(store, "v").await.into_iter().map(|it| it.collection.tuning).collect()
     };
-    assert_eq!(tunings().await, [tuning.clone(), tuning.clone()]);
+    assert_eq!(tunings().await, [limit(7), limit(7)]);
+    store.set_tuning(&two, &limit(8)).await.expect("set");
+    assert_eq!(tunings().await, [limit(7), limit(8)]);
     let (first, second) =
-        (Collection { tuning: tuning.clone(), ..first }, Collection { tuning, ..second });
+        (Collection { tuning: limit(7), ..first }, Collection { tuning: limit(8), ..second });
     assert_eq!(store.collection(&first.name).await.expect("read"), Some(first.clone()));
 
     // Promoted when it is complete, at rest and up to date, and only then.
@@ -82,7 +84,7 @@ pub(super) async fn versions(store: &dyn Metastore) {
     assert_eq!(times[0], Some(first.created_ms));
     assert!(times[1] > times[0], "ascends whatever the clock says: {times:?}");
     let found = store.find_document(row.document).await.expect("read").expect("found");
-    assert_eq!(found.0, second, "in the live version");
+    assert_eq!(found.0, second, "in the live version, which is searched as it says");
 
     // Back, whatever came since; times stay, so that going back again goes further back.
     store.set_built(&one, None).await.expect("not complete");
@@ -95,10 +97,14 @@ pub(super) async fn versions(store: &dyn Metastore) {
     store.roll_back(&one).await.expect("rolled back already");
     assert_eq!(states(store, "v").await, [Live, Retired]);
     assert_eq!(listed(store, "v").await.iter().map(|it| it.live_ms).collect::<Vec<_>>(), times);
+    assert_eq!(store.collection(&first.name).await.expect("read"), Some(first.clone()));
     let (third, three) = other("v", "3");
-    store.create_version(&all, &third).await.expect("made");
+    let told = Collection { tuning: limit(9), ..third.clone() };
+    store.create_version(&all, &told).await.expect("made");
+    assert_eq!(tunings().await[2], limit(7), "what is made says nothing");
     store.set_built(&three, Some(1)).await.expect("complete");
     assert_eq!(kind(store.roll_back(&three).await), ErrorKind::Conflict, "it never was live");
+    inherited(store, &one, &three).await;
 
     // Removed with its ledger, and nothing else.
     for at in [&two, &three, &three] {
@@ -110,6 +116,27 @@ pub(super) async fn versions(store: &dyn Metastore) {
     store.delete_collection(&all).await.expect("removed");
     assert_eq!(listed(store, "v").await, []);
     unpublished(store).await;
+}
+
+/// A version that says nothing of how it is searched keeps what it took over when it was promoted. Leaves `one` live.
+async fn inherited(store: &dyn Metastore, one: &VersionPass, three: &VersionPass) {
+    let rows = store.rows(one, Scope::Prefix(""), None, 9).await.expect("read");
+    store_rows(store, three, &rows).await.expect("stored");
+    store.promote(three, 70, Missing::Refuse).await.expect("promoted");
+    let limit = async || {
+        let seen = store.collection(one.collection()).await.expect("read").expect("there");
+        seen.tuning.leg_limit
+    };
+    assert_eq!(limit().await, Some(7));
+    store.set_tuning(one, &Tuning::default()).await.expect("set");
+    assert_eq!(limit().await, Some(7), "it is its own now");
+    store
+        .set_tuning(three, &Tuning { leg_limit: Some(5), ..Tuning::default() })
+        .await
+        .expect("set");
+    assert_eq!(limit().await, Some(5));
+    store.roll_back(one).await.expect("rolled back");
+    assert_eq!(limit().await, None, "it went with the version");
 }
 
 /// What `two` lacks of `one`, case by case; leaves both with the row.
