@@ -77,7 +77,7 @@ pub struct Index {
 /// What `/readyz` answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
-    /// Whether every check passed.
+    /// Whether every port that is needed could serve now.
     pub ready: bool,
     /// Checks, in a fixed order.
     pub checks: Vec<Check>,
@@ -90,6 +90,9 @@ pub struct Check {
     pub name: String,
     /// Whether it works.
     pub ok: bool,
+    /// Whether the server goes on without it, doing less: a search without a reranker.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub degrades: bool,
     /// Why it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

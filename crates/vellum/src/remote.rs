@@ -73,6 +73,15 @@ impl Remote {
         self.send(self.request(Method::DELETE, path)).await.map(|_| ())
     }
 
+    /// Returns what the server says about its readiness, which it also does when it is not ready.
+    pub(crate) async fn readiness(&self) -> Result<wire::Readiness> {
+        let failed = |error: reqwest::Error| self.silent(error);
+        let root = self.base.trim_end_matches("/api/v1");
+        let request = self.client.get(format!("{root}/readyz")).bearer_auth(&self.token);
+        let response = request.send().await.map_err(failed)?;
+        self.parsed(&response.bytes().await.map_err(failed)?)
+    }
+
     /// Writes what the server answers to a file, as it comes.
     pub(crate) async fn download(&self, path: &str, out: &mut std::fs::File) -> Result<()> {
         let broken = |error: reqwest::Error| {
@@ -130,8 +139,11 @@ impl Remote {
     }
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
-        let body = self.send(request).await?;
-        serde_json::from_slice(&body).map_err(|error| {
+        self.parsed(&self.send(request).await?)
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T> {
+        serde_json::from_slice(body).map_err(|error| {
             Error::new(
                 ErrorKind::Unavailable,
                 "the server that owns the data directory answered oddly",
@@ -141,12 +153,14 @@ impl Remote {
         })
     }
 
+    fn silent(&self, error: reqwest::Error) -> Error {
+        Error::new(ErrorKind::Unavailable, format!("no answer from vellum at {}", self.base))
+            .with_source(error.without_url())
+            .with_hint(format!("it runs as process {}; end it and try again", self.pid))
+    }
+
     async fn send(&self, request: RequestBuilder) -> Result<bytes::Bytes> {
-        let failed = |error: reqwest::Error| {
-            Error::new(ErrorKind::Unavailable, format!("no answer from vellum at {}", self.base))
-                .with_source(error.without_url())
-                .with_hint(format!("it runs as process {}; end it and try again", self.pid))
-        };
+        let failed = |error: reqwest::Error| self.silent(error);
         let response = request.send().await.map_err(failed)?;
         let status = response.status();
         let body = response.bytes().await.map_err(failed)?;
