@@ -1,6 +1,7 @@
 //! Collections: made on first use, listed, shown, deleted.
 
 use crate::app::App;
+use crate::datasets;
 use crate::ingest::blocking;
 use crate::versions;
 use std::fmt;
@@ -217,5 +218,6 @@ pub async fn delete(app: &App, pass: &Pass) -> Result<()> {
     }
     let (kept, name) = (app.kept.clone(), pass.collection().clone());
     blocking(move || kept.forget(&name)).await??;
+    datasets::forget(app, pass.collection()).await?;
     app.metastore.delete_collection(pass).await
 }

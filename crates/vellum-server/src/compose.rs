@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use vellum_backends::{
     AzureSettings, BucketStore, Environment, FolderStore, GcsSettings, KeptFolder, S3Settings,
-    Sources, SqliteEmbeddingCache, SqliteMetastore, TeiReranker, WebStore,
+    ShelfFolder, Sources, SqliteEmbeddingCache, SqliteMetastore, TeiReranker, WebStore,
 };
+use vellum_core::access::Principal;
 use vellum_core::collection::{SplitMethod, SplitterSettings};
 use vellum_core::ports::{
     Clock, Converter, Embedder, EmbedderInfo, EmbeddingCache, ObjectStore, Reranker, VectorStore,
 };
-use vellum_core::{Error, ErrorKind, Result, access::Principal};
+use vellum_core::{Error, ErrorKind, Result};
 use vellum_rag::app::{App, IngestSettings, RetrievalSettings, Settings};
 use vellum_rag::jobs::{self, Jobs};
 use vellum_rag::pictures::Pictures;
@@ -154,6 +155,7 @@ pub async fn assemble(
     Ok(Arc::new(App {
         objects: parts.objects,
         kept: Arc::new(KeptFolder::new(path.join("originals"))),
+        shelf: Arc::new(ShelfFolder::new(path)),
         converter: parts.converter,
         embeddings: parts.embeddings,
         reranker: parts.reranker,

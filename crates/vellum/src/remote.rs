@@ -101,6 +101,39 @@ impl Remote {
         Ok(())
     }
 
+    /// Asks for work that tells of its progress by events; returns what it ends with.
+    pub(crate) async fn events<S: DeserializeOwned, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        show: &(dyn Fn(S) + Sync),
+    ) -> Result<T> {
+        let broken = |error: reqwest::Error| {
+            Error::new(ErrorKind::Unavailable, format!("the answer of {} broke off", self.base))
+                .with_source(error.without_url())
+                .with_hint("run the same command again")
+        };
+        let request = self.request(Method::POST, path).header("accept", "text/event-stream");
+        let mut response = request.json(body).send().await.map_err(broken)?;
+        if !response.status().is_success() {
+            let status = response.status();
+            return Err(problem(status, &response.bytes().await.map_err(broken)?));
+        }
+        let mut read = Vec::new();
+        while let Some(bytes) = response.chunk().await.map_err(broken)? {
+            read.extend_from_slice(&bytes);
+            while let Some((name, data)) = next_event(&mut read) {
+                match name.as_str() {
+                    "progress" => show(self.parsed(data.as_bytes())?),
+                    "error" => return Err(problem(StatusCode::OK, data.as_bytes())),
+                    _ => return self.parsed(data.as_bytes()),
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "the server ended before its work was done")
+            .with_hint("start it and run the same command again"))
+    }
+
     /// Runs an ingest job until it stops; an interrupt cancels it.
     pub(crate) async fn ingest(
         &self,
@@ -171,6 +204,20 @@ impl Remote {
     }
 }
 
+/// Takes the first whole event off what was read; returns its name and data. Comments, which keep the connection, are
+/// passed over.
+fn next_event(read: &mut Vec<u8>) -> Option<(String, String)> {
+    loop {
+        let end = read.windows(2).position(|pair| pair == b"\n\n")?;
+        let event: Vec<u8> = read.drain(..end + 2).collect();
+        let event = String::from_utf8_lossy(&event);
+        let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
+        if let (Some(name), Some(data)) = (field("event: "), field("data: ")) {
+            return Some((name.to_owned(), data.to_owned()));
+        }
+    }
+}
+
 /// Returns the error that a problem document tells of.
 fn problem(status: StatusCode, body: &[u8]) -> Error {
     let document: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
@@ -187,6 +234,16 @@ fn problem(status: StatusCode, body: &[u8]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_are_taken_one_by_one() {
+        let mut read = b": quiet\n\nevent: progress\ndata: {\"done\":1}\n\nevent: do".to_vec();
+        assert_eq!(next_event(&mut read), Some(("progress".into(), "{\"done\":1}".into())));
+        assert_eq!(next_event(&mut read), None);
+        read.extend_from_slice(b"ne\ndata: {}\n\n");
+        assert_eq!(next_event(&mut read), Some(("done".into(), "{}".into())));
+        assert!(read.is_empty());
+    }
 
     #[test]
     fn problems_become_the_same_errors() {

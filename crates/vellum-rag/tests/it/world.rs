@@ -7,12 +7,12 @@ use vellum_core::access::{Pass, Principal, Verb, VersionPass};
 use vellum_core::error::{Error, ErrorKind, Result};
 use vellum_core::job::{Job, Report};
 use vellum_core::ports::{
-    Converter, Embedder, EmbeddingCache, KeptOriginals, Metastore, ObjectStore, VectorStore,
+    Converter, Embedder, EmbeddingCache, KeptOriginals, Metastore, ObjectStore, Shelf, VectorStore,
 };
 use vellum_core::testing::vector_store::MemoryVectorStore;
 use vellum_core::testing::{
     HashEmbedder, ManualClock, MemoryEmbeddingCache, MemoryKeptOriginals, MemoryMetastore,
-    MemoryObjectStore, PlainConverter,
+    MemoryObjectStore, MemoryShelf, PlainConverter,
 };
 use vellum_rag::app::{App, Settings};
 use vellum_rag::jobs::{self, Jobs, Request};
@@ -29,6 +29,7 @@ pub(crate) struct World {
     pub(crate) vectors: Arc<MemoryVectorStore>,
     pub(crate) embeddings: Arc<MemoryEmbeddingCache>,
     pub(crate) kept: Arc<MemoryKeptOriginals>,
+    pub(crate) shelf: Arc<MemoryShelf>,
     /// Port calls until one fails; negative means never.
     pub(crate) fuse: Arc<AtomicI64>,
 }
@@ -42,6 +43,7 @@ impl World {
             vectors: Arc::default(),
             embeddings: Arc::default(),
             kept: Arc::default(),
+            shelf: Arc::default(),
             fuse: Arc::new(AtomicI64::new(-1)),
         }
     }
@@ -72,6 +74,7 @@ impl World {
             embedder: self.embedder.clone() as Arc<dyn Embedder>,
             earlier_embedders: Vec::new(),
             kept: self.kept.clone() as Arc<dyn KeptOriginals>,
+            shelf: self.shelf.clone() as Arc<dyn Shelf>,
             vectors,
             metastore,
             reranker: None,
