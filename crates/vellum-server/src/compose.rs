@@ -12,13 +12,14 @@ use vellum_backends::{
     AzureSettings, BucketStore, Environment, FolderStore, GcsSettings, KeptFolder, S3Settings,
     ShelfFolder, Sources, SqliteEmbeddingCache, SqliteMetastore, TeiReranker, WebStore,
 };
-use vellum_core::access::Principal;
+use vellum_core::access::{Pass, Principal, Verb};
 use vellum_core::collection::{SplitMethod, SplitterSettings};
 use vellum_core::ports::{
     Clock, Converter, Embedder, EmbedderInfo, EmbeddingCache, ObjectStore, Reranker, VectorStore,
 };
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_rag::app::{App, IngestSettings, RetrievalSettings, Settings};
+use vellum_rag::archive;
 use vellum_rag::jobs::{self, Jobs};
 use vellum_rag::pictures::Pictures;
 
@@ -52,6 +53,7 @@ pub async fn compose(config: &Config, local: &Local, dir: &DataDir) -> Result<Ar
     };
     let app = assemble(config, local, dir.path(), parts).await?;
     jobs::recover(&app).await?;
+    archive::recover(&app, &|name| Pass::grant(&local_user(), name, Verb::Write)).await?;
     Ok(app)
 }
 
