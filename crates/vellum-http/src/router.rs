@@ -75,6 +75,7 @@ fn table() -> Vec<Route> {
         get_route("/", get(console::ask::page)),
         get_route("/documents", get(console::documents::list)),
         get_route("/documents/{id}", get(console::documents::show)),
+        get_route("/versions", get(console::versions::versions_page)),
         get_route("/jobs", get(console::jobs::jobs_page)),
         post_route("/login", post(login::post)),
         get_route("/assets/{name}", get(assets::serve)),

@@ -92,3 +92,43 @@ async fn versions_are_compared_on_a_dataset() {
     let gone = world.call(&format!("DELETE {COLLECTION}/datasets/set"), None).await;
     assert_eq!(gone.status, StatusCode::NOT_FOUND, "{}", gone.text);
 }
+
+#[tokio::test]
+async fn the_console_shows_versions_and_what_they_are_worth() {
+    let world = World::filled().await;
+    let page = world.open("/versions").await;
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("No dataset yet"), "{}", page.text);
+    assert!(page.text.contains("aria-current=\"page\">Versions"), "{}", page.text);
+    assert!(!page.text.contains("Promote") && !page.text.contains("Roll back"), "{}", page.text);
+    let none = world.open("/versions?collection=none").await.text;
+    assert!(none.contains("no such collection"), "{none}");
+
+    let dir = dataset();
+    add(&world, dir.path(), "set").await;
+    let id = built(&world).await;
+    world.call(&format!("POST {COLLECTION}/compare"), Some(json!({}))).await;
+    let page = world.open("/versions").await.text;
+    for shown in [
+        "nDCG@10 on set",
+        "Beside the live version, on set",
+        "Compare with the live one",
+        "data-follow=\"api/v1/collections/default/compare\"",
+        "data-send=\"api/v1/collections/default/promote\"",
+        &format!("data-body=\"{{&#34;version&#34;:&#34;{id}&#34;}}\""),
+    ] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+    assert!(!page.contains("<b>number"), "{page}");
+    assert!(!page.contains("Roll back"), "nothing was live before: {page}");
+    world.call(&format!("POST {COLLECTION}/promote"), Some(json!({ "version": id }))).await;
+    let page = world.open("/versions").await.text;
+    assert!(page.contains("Roll back to") && page.contains("state retired"), "{page}");
+
+    // Behind: it is brought up to date before it can be promoted.
+    world.objects.put("mem:///docs/new.txt", "Something new.");
+    world.ingest("default", "docs").await;
+    let page = world.open("/versions").await.text;
+    assert!(page.contains("1 documents behind") && page.contains("Go on building"), "{page}");
+    assert!(!page.contains("Promote…"), "{page}");
+}
