@@ -4,7 +4,7 @@
 //! - [`SqliteMetastore`] keeps collections, ledger and jobs in one file.
 //! - [`FolderStore`] lists and reads local folders; it never writes to them.
 //! - [`Mlflow`] keeps runs in a tracking server.
-//! - [`KeptFolder`] keeps the originals of imported collections.
+//! - [`KeptFolder`] keeps the originals of imported collections, [`ShelfFolder`] datasets and what was measured on them.
 //! - [`BucketStore`] lists and reads buckets (S3, Google Cloud Storage, Azure Blob Storage), [`WebStore`] pages of web sites; [`Sources`] is all of them by the scheme of
 //!   a uri.
 //! - [`TeiReranker`] asks a text-embeddings-inference server for scores.
@@ -25,6 +25,7 @@ mod gcs;
 mod kept;
 mod mlflow;
 mod s3;
+mod shelf;
 mod size;
 mod sources;
 mod spool;
@@ -43,6 +44,7 @@ pub use gcs::GcsSettings;
 pub use kept::KeptFolder;
 pub use mlflow::{Mlflow, MlflowRun, MlflowSettings};
 pub use s3::S3Settings;
+pub use shelf::ShelfFolder;
 pub use sources::{Sources, absolute, is_remote};
 pub use sqlite::{SqliteEmbeddingCache, SqliteMetastore};
 pub use tei::TeiReranker;

@@ -11,54 +11,69 @@ use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// Name of a collection: 1 to 63 characters of `a-z`, `0-9`, `-`, `_`, starting with a letter or digit.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct CollectionName(String);
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $noun:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
 
-impl CollectionName {
-    /// Returns the name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for CollectionName {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        let valid = (1..=63).contains(&name.len())
-            && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
-            && name.as_bytes()[0].is_ascii_alphanumeric();
-        if valid {
-            return Ok(Self(name.to_owned()));
+        impl $name {
+            /// Returns the name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
         }
-        let shown: String = name.chars().take(80).collect();
-        Err(Error::new(ErrorKind::Invalid, format!("collection name `{shown}` is not valid"))
-            .with_hint(
-                "use 1 to 63 characters of a-z, 0-9, - and _, starting with a letter or digit",
-            ))
-    }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(name: &str) -> Result<Self> {
+                must_be_name(name, $noun).map(|()| Self(name.to_owned()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+
+            fn try_from(name: String) -> Result<Self> {
+                name.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
 }
 
-impl TryFrom<String> for CollectionName {
-    type Error = Error;
+name!(
+    /// Name of a collection: 1 to 63 characters of `a-z`, `0-9`, `-`, `_`, starting with a letter or digit.
+    CollectionName, "collection"
+);
+name!(
+    /// Name of a dataset of a collection; as that of a collection, and so fit for a file name.
+    DatasetName, "dataset"
+);
 
-    fn try_from(name: String) -> Result<Self> {
-        name.parse()
+fn must_be_name(name: &str, noun: &str) -> Result<()> {
+    let valid = (1..=63).contains(&name.len())
+        && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+        && name.as_bytes()[0].is_ascii_alphanumeric();
+    if valid {
+        return Ok(());
     }
-}
-
-impl From<CollectionName> for String {
-    fn from(name: CollectionName) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for CollectionName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+    let shown: String = name.chars().take(80).collect();
+    Err(Error::new(ErrorKind::Invalid, format!("{noun} name `{shown}` is not valid"))
+        .with_hint("use 1 to 63 characters of a-z, 0-9, - and _, starting with a letter or digit"))
 }
 
 /// Name of the place that holds the chunks and the ledger of one index version.

@@ -23,6 +23,11 @@ if (ask) {
   });
 }
 
+/** Returns what a problem document says. */
+function told(problem) {
+  return [problem.detail, problem.hint].filter(Boolean).join(" – ");
+}
+
 /** Sends a request that changes something; returns a message when it was refused. */
 async function send(path, body) {
   const options = { method: "POST", headers: { accept: "application/json" } };
@@ -33,8 +38,7 @@ async function send(path, body) {
   try {
     const response = await fetch(root + path, options);
     if (response.ok) return null;
-    const problem = await response.json();
-    return [problem.detail, problem.hint].filter(Boolean).join(" – ");
+    return told(await response.json());
   } catch (error) {
     return "The server does not answer.";
   }
@@ -129,6 +133,73 @@ for (const item of watched) {
   events.addEventListener("done", () => {
     events.close();
     location.reload();
+  });
+}
+
+/** Sends an order and follows its events; returns a message when it failed. */
+async function follow(path, body, show) {
+  const headers = { accept: "text/event-stream", "content-type": "application/json" };
+  try {
+    const response = await fetch(root + path, { method: "POST", headers, body: JSON.stringify(body) });
+    if (!response.ok) return told(await response.json());
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let text = ""; ; ) {
+      const { value, done } = await reader.read();
+      if (done) return "The server ended before the work was done.";
+      text += value;
+      for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+        const event = text.slice(0, end);
+        text = text.slice(end + 2);
+        const name = /^event: (.*)$/m.exec(event);
+        const data = /^data: (.*)$/m.exec(event);
+        // A comment keeps the connection.
+        if (!name || !data) continue;
+        if (name[1] === "done") return null;
+        if (name[1] === "error") return told(JSON.parse(data[1]));
+        show(JSON.parse(data[1]));
+      }
+    }
+  } catch (error) {
+    return "The server does not answer.";
+  }
+}
+
+/** Returns the order that a form makes: what it names, and the fields that are filled in. */
+function order(form) {
+  const body = JSON.parse(form.dataset.body || "{}");
+  for (const field of form.elements) {
+    if (!field.name) continue;
+    if (field.type === "checkbox") body[field.name] = field.checked;
+    else if (field.value.trim()) {
+      body[field.name] = field.type === "number" ? Number(field.value) : field.value.trim();
+    }
+  }
+  return body;
+}
+
+for (const form of document.querySelectorAll("form[data-send], form[data-follow]")) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = form.querySelector("button");
+    const message = form.querySelector(".form-error");
+    const bar = form.querySelector("progress");
+    button.disabled = true;
+    message.hidden = true;
+    if (bar) bar.hidden = false;
+    const refused = form.dataset.send
+      ? await send(form.dataset.send, order(form))
+      : await follow(form.dataset.follow, order(form), (step) => {
+          bar.max = step.of;
+          bar.value = step.done;
+        });
+    if (refused === null) {
+      location.reload();
+      return;
+    }
+    button.disabled = false;
+    if (bar) bar.hidden = true;
+    message.textContent = refused;
+    message.hidden = false;
   });
 }
 

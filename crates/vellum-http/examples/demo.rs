@@ -87,6 +87,7 @@ async fn main() -> Result<()> {
         embedder: Arc::new(HashEmbedder::default()),
         earlier_embedders: Vec::new(),
         kept: Arc::<vellum_core::testing::MemoryKeptOriginals>::default(),
+        shelf: Arc::<vellum_core::testing::MemoryShelf>::default(),
         vectors: Arc::new(MemoryVectorStore::default()),
         metastore: Arc::new(MemoryMetastore::default()),
         reranker: None,

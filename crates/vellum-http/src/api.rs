@@ -3,7 +3,9 @@
 pub(crate) mod archive;
 pub(crate) mod ask;
 pub(crate) mod collections;
+pub(crate) mod compare;
 pub(crate) mod content;
+pub(crate) mod datasets;
 pub(crate) mod documents;
 pub(crate) mod events;
 pub(crate) mod feedback;

@@ -9,6 +9,7 @@ pub(crate) mod assets;
 pub(crate) mod documents;
 pub(crate) mod jobs;
 pub(crate) mod login;
+pub(crate) mod versions;
 
 use crate::problem::Problem;
 use crate::server::Server;
@@ -26,6 +27,7 @@ use vellum_core::{Error, ErrorKind, Result};
 enum Section {
     Ask,
     Documents,
+    Versions,
     Jobs,
 }
 
@@ -67,6 +69,7 @@ impl Layout {
             here: match section {
                 Section::Ask => "",
                 Section::Documents => "documents",
+                Section::Versions => "versions",
                 Section::Jobs => "jobs",
             },
             collections,

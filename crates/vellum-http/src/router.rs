@@ -4,7 +4,8 @@
 //! names every API route are all made from it.
 
 use crate::api::{
-    archive, ask, collections, content, documents, events, feedback, jobs, pages, search, versions,
+    archive, ask, collections, compare, content, datasets, documents, events, feedback, jobs,
+    pages, search, versions,
 };
 use crate::console::{self, assets, login};
 use crate::problem::{HttpOnly, Problem};
@@ -22,8 +23,10 @@ use vellum_core::{Error, ErrorKind};
 
 type Route = (Method, &'static str, MethodRouter<Arc<Server>>);
 
-/// The one route that answers when its work is done, however long that takes.
-pub(crate) const IMPORT: &str = "/api/v1/import";
+const IMPORT: &str = "/api/v1/import";
+const COMPARE: &str = "/api/v1/collections/{name}/compare";
+/// The routes that answer when their work is done, however long that takes.
+pub(crate) const UNTIMED: [&str; 2] = [IMPORT, COMPARE];
 
 fn table() -> Vec<Route> {
     let get_route = |path, handler| (Method::GET, path, handler);
@@ -44,6 +47,10 @@ fn table() -> Vec<Route> {
         (Method::DELETE, "/api/v1/collections/{name}/versions/{version}", delete(versions::remove)),
         post_route("/api/v1/collections/{name}/promote", post(versions::promote)),
         post_route("/api/v1/collections/{name}/rollback", post(versions::roll_back)),
+        post_route(COMPARE, post(compare::compare)),
+        get_route("/api/v1/collections/{name}/datasets", get(datasets::list)),
+        post_route("/api/v1/collections/{name}/datasets", post(datasets::add)),
+        (Method::DELETE, "/api/v1/collections/{name}/datasets/{dataset}", delete(datasets::remove)),
         get_route("/api/v1/collections/{name}/documents", get(documents::list)),
         post_route("/api/v1/collections/{name}/jobs", post(jobs::start)),
         post_route("/api/v1/collections/{name}/events", post(events::accept)),
@@ -68,6 +75,7 @@ fn table() -> Vec<Route> {
         get_route("/", get(console::ask::page)),
         get_route("/documents", get(console::documents::list)),
         get_route("/documents/{id}", get(console::documents::show)),
+        get_route("/versions", get(console::versions::versions_page)),
         get_route("/jobs", get(console::jobs::jobs_page)),
         post_route("/login", post(login::post)),
         get_route("/assets/{name}", get(assets::serve)),

@@ -13,6 +13,8 @@ use vellum_rag::app::App;
 pub(crate) const MAX_QUESTIONS: usize = 32;
 /// Originals in flight. Each is held in memory until it is sent.
 pub(crate) const MAX_ORIGINALS: usize = 4;
+/// Comparisons of versions in flight. Each asks one question after the other.
+pub(crate) const MAX_COMPARISONS: usize = 1;
 /// Streams of job events; each holds a connection as long as the job runs.
 pub(crate) const MAX_WATCHERS: usize = 64;
 
@@ -41,6 +43,7 @@ pub(crate) struct Server {
     questions: Arc<Semaphore>,
     originals: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    comparisons: Arc<Semaphore>,
 }
 
 /// What a permit is for.
@@ -49,6 +52,7 @@ pub(crate) enum Work {
     Question,
     Original,
     Watch,
+    Compare,
 }
 
 impl Server {
@@ -63,6 +67,7 @@ impl Server {
             questions: Arc::new(Semaphore::new(MAX_QUESTIONS)),
             originals: Arc::new(Semaphore::new(MAX_ORIGINALS)),
             watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
+            comparisons: Arc::new(Semaphore::new(MAX_COMPARISONS)),
         })
     }
 
@@ -75,6 +80,7 @@ impl Server {
             Work::Question => (&self.questions, "questions"),
             Work::Original => (&self.originals, "downloads"),
             Work::Watch => (&self.watchers, "job watchers"),
+            Work::Compare => (&self.comparisons, "comparisons"),
         };
         semaphore.clone().try_acquire_owned().map_err(|_| {
             Error::new(ErrorKind::Overloaded, format!("too many {what} at a time"))

@@ -10,6 +10,7 @@
 mod archive;
 mod ask;
 mod collection;
+mod dataset;
 mod document;
 mod event;
 mod feedback;
@@ -23,6 +24,10 @@ pub use ask::{AskRequest, AskResponse, Citation, Delta};
 pub use collection::{
     CollectionChange, CollectionInfo, CollectionList, CollectionShow, Fusion, Splitter, Tuning,
 };
+pub use dataset::{
+    CompareRequest, CompareStep, Comparison, DatasetAdded, DatasetComparison, DatasetInfo,
+    DatasetList, DatasetRequest, QueryChange, VersionScore,
+};
 pub use document::{Document, DocumentList, DocumentState, PageBox, PageBoxes, display_name};
 pub use event::{EventsAccepted, touched};
 pub use feedback::{
@@ -33,8 +38,8 @@ pub use filter::{Filter, FilterEnd, FilterExists, FilterField, FilterIn, FilterR
 pub use job::{Counts, IngestReport, Job, JobList, JobRequest, JobState, Progress, Refusal};
 pub use search::{Candidate, Hit, Mode, Scores, SearchRequest, SearchResponse, Stage, Trace};
 pub use version::{
-    BuildReport, BuildRequest, CollectionRequest, PromoteRequest, VersionInfo, VersionList,
-    VersionState,
+    BuildReport, BuildRequest, CollectionRequest, PromoteReport, PromoteRequest, VersionInfo,
+    VersionList, VersionState,
 };
 
 use serde::{Deserialize, Serialize};
@@ -77,7 +82,7 @@ pub struct Index {
 /// What `/readyz` answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
-    /// Whether every check passed.
+    /// Whether every port that is needed could serve now.
     pub ready: bool,
     /// Checks, in a fixed order.
     pub checks: Vec<Check>,
@@ -90,6 +95,9 @@ pub struct Check {
     pub name: String,
     /// Whether it works.
     pub ok: bool,
+    /// Whether the server goes on without it, doing less: a search without a reranker.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub degrades: bool,
     /// Why it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

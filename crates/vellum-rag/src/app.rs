@@ -9,7 +9,7 @@ use std::time::Duration;
 use vellum_core::collection::{Collection, IndexSettings, SplitterSettings, Tuning};
 use vellum_core::ports::{
     Clock, ConvertedCache, Converter, Embedder, EmbedderInfo, EmbeddingCache, KeptOriginals,
-    Metastore, ObjectStore, Reranker, VectorStore,
+    Metastore, ObjectStore, Reranker, Shelf, VectorStore,
 };
 use vellum_core::{Error, ErrorKind, Result};
 
@@ -19,6 +19,8 @@ pub struct App {
     pub objects: Arc<dyn ObjectStore>,
     /// Originals that came with imported collections.
     pub kept: Arc<dyn KeptOriginals>,
+    /// Datasets of collections, and what was measured on them.
+    pub shelf: Arc<dyn Shelf>,
     /// Bytes to documents.
     pub converter: Arc<dyn Converter>,
     /// What the converter made of documents before; `None` reads originals again for each version.
@@ -171,6 +173,7 @@ impl App {
         Self {
             objects: self.objects.clone(),
             kept: self.kept.clone(),
+            shelf: self.shelf.clone(),
             converter: self.converter.clone(),
             embedder: self.embedder.clone(),
             earlier_embedders: self.earlier_embedders.clone(),

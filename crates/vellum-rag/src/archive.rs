@@ -6,6 +6,8 @@
 //!   documents/000001.jsonl ...    ledger rows, ascending by uri
 //!   chunks/000001.jsonl ...       chunks, ascending by id
 //!   chunks/000001.f32 ...         their vectors: little-endian f32, [n, dim]
+//!   datasets/NAME.json ...        datasets that versions are measured on                          (since format 2)
+//!   opinions/000001.jsonl ...     what people thought of answers                                   (since format 2)
 //!   originals/HASH ...            the documents as they were ingested, by the BLAKE3 of their bytes
 //!   end.json                      what was written, with the digest of the content            [`End`]
 //! skippable frame                 the BLAKE3 of every byte before it                          `seal.rs`
@@ -16,10 +18,12 @@
 //! byte before the first is believed. Sparse vectors are not in the file: they are made of the texts by the settings in
 //! the manifest, which is what a store does with them too.
 //!
-//! A reader passes over entries that it does not know. What it must not pass over raises [`FORMAT`].
+//! A reader passes over entries that it does not know. What it must not pass over raises [`FORMAT`]; earlier formats are read.
+//! What was measured does not travel: experiments are of this data directory, and measuring again makes them.
 
 mod export;
 mod import;
+mod opinions;
 mod read;
 mod seal;
 mod write;
@@ -28,10 +32,12 @@ pub use export::{Originals, export};
 pub use import::{Imported, import};
 pub use read::Archive;
 
+use crate::app::App;
 use crate::ingest::blocking;
 use std::fs::File;
 use std::path::PathBuf;
 use vellum_core::Result;
+use vellum_core::access::Pass;
 use vellum_core::job::Refusal;
 
 use serde::{Deserialize, Serialize};
@@ -40,7 +46,7 @@ use vellum_core::ids::CollectionName;
 use vellum_core::{Error, ErrorKind};
 
 /// Version of the format that is written, and the newest that is read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Name of the first entry.
 const MANIFEST: &str = "manifest.json";
@@ -82,6 +88,12 @@ pub struct End {
     pub chunks: u64,
     /// Originals.
     pub originals: u64,
+    /// Datasets.
+    #[serde(default)]
+    pub datasets: u64,
+    /// Opinions on answers.
+    #[serde(default)]
+    pub opinions: u64,
     /// As [`crate::collections::digest`].
     pub digest: String,
     /// Originals that could not be read any more as they were ingested, the first 100.
@@ -117,6 +129,17 @@ pub async fn open(path: PathBuf) -> Result<Archive> {
 pub async fn verify(path: PathBuf) -> Result<(Manifest, End)> {
     let archive = open(path).await?;
     blocking(move || Ok((archive.manifest().clone(), archive.end()?))).await?
+}
+
+/// Finishes what imports left that were interrupted after their collection appeared.
+///
+/// # Errors
+/// What the stores fail with.
+pub async fn recover(app: &App, pass: &dyn Fn(&CollectionName) -> Result<Pass>) -> Result<()> {
+    for collection in app.metastore.collections().await? {
+        opinions::hand_over(app, &pass(&collection.name)?).await?;
+    }
+    Ok(())
 }
 
 fn damaged(what: impl Into<String>) -> Error {

@@ -1,6 +1,7 @@
 //! Collections: made on first use, listed, shown, deleted.
 
 use crate::app::App;
+use crate::datasets;
 use crate::ingest::blocking;
 use crate::versions;
 use std::fmt;
@@ -222,5 +223,6 @@ pub async fn delete(app: &App, pass: &Pass) -> Result<()> {
         converted.map_or(Ok(()), |converted| converted.forget_all(&name))
     })
     .await??;
+    datasets::forget(app, pass.collection()).await?;
     app.metastore.delete_collection(pass).await
 }

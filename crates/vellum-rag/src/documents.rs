@@ -14,6 +14,7 @@ use crate::copies;
 use crate::ingest::blocking;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 use vellum_core::access::{Pass, Principal, Verb, VersionPass};
 use vellum_core::chunk::Chunk;
 use vellum_core::document::{PageBox, PageSize, Span};
@@ -23,6 +24,8 @@ use vellum_core::ledger::{LedgerRow, Scope};
 use vellum_core::ports::{Content, ObjectMeta, WithVectors};
 use vellum_core::{Error, ErrorKind, Result};
 
+/// How long the check of a reranker may take.
+const RERANKER_PATIENCE: Duration = Duration::from_secs(3);
 /// Chunks of a part where the format has no pages; about 2,000 words.
 const PART_CHUNKS: usize = 8;
 /// Most chunks read for one page; a page beyond that is shown up to here.
@@ -430,22 +433,47 @@ fn join<'a>(pieces: impl Iterator<Item = Piece<'a>>) -> Vec<Run> {
     runs
 }
 
-/// Returns what each port says about its readiness, by the name of the port.
-pub async fn checks(app: &App) -> [(&'static str, Result<()>); 5] {
-    let (objects, converter, embedder, vectors, metastore) = futures::join!(
+/// What a port says about its readiness.
+#[derive(Debug)]
+pub struct Checked {
+    /// Name of the port.
+    pub name: &'static str,
+    /// Why it could not serve now.
+    pub result: Result<()>,
+    /// Whether nothing can be done without it. Search goes on without a reranker, and says so.
+    pub is_needed: bool,
+}
+
+/// Returns what each port says about its readiness; of the reranker where one is configured.
+pub async fn checks(app: &App) -> Vec<Checked> {
+    let reranker = async {
+        let reranker = app.reranker.as_ref()?;
+        // One that is silent must not make the others look as if they were.
+        let checked = tokio::time::timeout(RERANKER_PATIENCE, reranker.check()).await;
+        Some(checked.unwrap_or_else(|_| {
+            let message =
+                format!("the reranker said nothing for {} s", RERANKER_PATIENCE.as_secs());
+            Err(Error::new(ErrorKind::Timeout, message))
+        }))
+    };
+    let (objects, converter, embedder, vectors, metastore, reranker) = futures::join!(
         app.objects.check(),
         app.converter.check(),
         app.embedder.check(),
         app.vectors.check(),
         app.metastore.check(),
+        reranker,
     );
-    [
+    let needed = [
         ("objects", objects),
         ("converter", converter),
         ("embedder", embedder),
         ("vectors", vectors),
         ("metastore", metastore),
-    ]
+    ];
+    let needed = needed.map(|(name, result)| Checked { name, result, is_needed: true });
+    let reranker = reranker.map(|result| Checked { name: "reranker", result, is_needed: false });
+    needed.into_iter().chain(reranker).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 //! down, a refusal           says nothing about any document, and is left out
 //! ```
 //!
+//! [`crate::datasets`] asks them of versions of the collection, `vellum eval export` writes them to files.
+//!
 //! Questions that differ only in white space and case are one. Judgements of documents that are gone are left out.
 
 use crate::app::App;

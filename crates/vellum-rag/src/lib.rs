@@ -2,7 +2,7 @@
 //!
 //! - [`ingest`](jobs::start): source -> plan -> convert -> split -> embed -> upsert -> commit.
 //! - [`search`](search::search) and [`ask`](answer::ask): question -> legs -> fuse -> diversify -> cite.
-//! - [`collections`]: made on first use, shown, deleted; [`versions`]: built beside the live one, compared, promoted; [`archive`]: a collection in one file. [`documents`] and [`pictures`]: read back.
+//! - [`collections`]: made on first use, shown, deleted; [`versions`]: built beside the live one, compared on [`datasets`], promoted; [`archive`]: a collection in one file. [`documents`] and [`pictures`]: read back.
 //! - Pure parts: [`units`], [`split`], [`bm25`], [`fuse`], [`mmr`], [`plan`], [`extract`], [`filter`].
 //!
 //! Invariants: no adapter and no clock here; every read and write takes a `Pass`; every queue is
@@ -14,6 +14,7 @@ pub mod archive;
 pub mod bm25;
 pub mod collections;
 mod copies;
+pub mod datasets;
 pub mod documents;
 pub mod eval;
 pub mod events;

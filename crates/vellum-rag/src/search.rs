@@ -195,7 +195,8 @@ pub async fn search_in(
     Ok(SearchResponse { hits, query_vector, timings, notes, trace })
 }
 
-/// Returns the hits of [`search_in`] without what is told beside each of them: who only judges an order needs no more.
+/// Returns the hits of [`search_in`] without what is told beside each of them, and what did not work as it should: who only
+/// judges an order needs no more.
 ///
 /// # Errors
 /// As [`search_in`].
@@ -204,10 +205,11 @@ pub(crate) async fn rank_in(
     pass: &VersionPass,
     collection: &Collection,
     request: &SearchRequest,
-) -> Result<Vec<Hit>> {
+) -> Result<(Vec<Hit>, Vec<String>)> {
     let mut recorder = Recorder::start(app, false);
     let ranked = ranked(app, pass, collection, request, WithVectors::No, &mut recorder);
-    Ok(ranked.await?.0)
+    let (hits, _) = ranked.await?;
+    Ok((hits, recorder.notes))
 }
 
 /// Returns the hits in their order, with the query's dense vector.

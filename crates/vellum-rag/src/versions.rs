@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! begin -> job `index:VERSION`: what the live version knows -> read again -> convert -> split -> embed -> upsert
-//!       -> ready -> promote -> live -> (another is promoted) -> retired -> roll back -> live
+//!       -> ready -> compare -> promote -> live -> (another is promoted) -> retired -> roll back -> live
 //! ```
 //!
 //! A version has a ledger, leases and a vector store of its own (its [`Space`](vellum_core::ids::Space)), so a build is an
@@ -12,8 +12,13 @@
 //!
 //! A search looks up the live version once and stays with it. What is promoted is checked in the transaction that promotes it.
 
+mod compare;
+
+pub use compare::{CompareRequest, Compared, Measured, Step, beside_live, compare, doubts};
+
 use crate::app::{App, cut_for};
 use crate::collections;
+use crate::eval::scores::{self, Score};
 use crate::ingest::blocking;
 use crate::jobs::{self, Exclusive, Progress, Request, Side};
 use std::sync::Arc;
@@ -70,6 +75,17 @@ pub struct VersionSummary {
     pub chunks: u64,
     /// How far it is from the live one.
     pub lag: Lag,
+    /// What it was worth on each dataset when that was measured last, ascending by dataset.
+    pub scores: Vec<Score>,
+}
+
+/// A version that was made the live one.
+#[derive(Debug, Clone)]
+pub struct Promoted {
+    /// The version as it stands then.
+    pub summary: VersionSummary,
+    /// On which datasets it was measured worse than the one that was live, in words.
+    pub doubts: Vec<String>,
 }
 
 /// Returns the version whose id begins with `id`.
@@ -117,7 +133,10 @@ pub async fn summary(app: &App, pass: &Pass, version: IndexVersion) -> Result<Ve
     let at = pass.at(&version.collection)?;
     let held = collections::summary_in(app, &at, version.collection.clone()).await?;
     let lag = app.metastore.lag(&at).await?;
-    Ok(VersionSummary { version, documents: held.documents, chunks: held.chunks, lag })
+    let id = version.collection.version();
+    let mut scores = scores::list(app, pass.collection()).await?;
+    scores.retain(|score| score.version == id);
+    Ok(VersionSummary { version, documents: held.documents, chunks: held.chunks, lag, scores })
 }
 
 /// Makes a version with changed settings beside the live one, and starts the job that builds it; goes on with it when
@@ -269,22 +288,29 @@ fn must_be_possible(splitter: &SplitterSettings) -> Result<()> {
     Ok(())
 }
 
-/// Makes a version the live one; returns it as it stands then.
+/// Makes a version the live one; returns it as it stands then. That it was measured worse is told, and stops nobody: another
+/// embedder may be worth it.
 ///
 /// Durable on return. Searches that have begun end in the version that was live.
 ///
 /// # Errors
 /// What [`get`] fails with; `Conflict` when the version is not fully built, when a job keeps writing to it or to the live
 /// one, when it is behind, or when documents are missing and that is not accepted.
-pub async fn promote(app: &App, pass: &Pass, id: &str, missing: Missing) -> Result<VersionSummary> {
+pub async fn promote(app: &App, pass: &Pass, id: &str, missing: Missing) -> Result<Promoted> {
     pass.must_write()?;
     let version = get(app, pass, id).await?;
     let at = pass.at(&version.collection)?;
     app.embedder_of(&version.collection)?;
+    let doubts = doubts(app, pass, &version).await.unwrap_or_else(|error| {
+        // What was measured is no reason to stop.
+        tracing::warn!(error = error.full_message(), "what was measured could not be compared");
+        Vec::new()
+    });
     let _turns = at_rest(app, pass, &at).await?;
     app.metastore.promote(&at, app.clock.unix_ms(), missing).await?;
     retire(app, pass).await?;
-    summary(app, pass, get(app, pass, &version.collection.version()).await?).await
+    let live = get(app, pass, &version.collection.version()).await?;
+    Ok(Promoted { summary: summary(app, pass, live).await?, doubts })
 }
 
 /// Makes the version live that was so before the live one; returns it as it stands then.
@@ -371,6 +397,9 @@ async fn remove(app: &App, pass: &Pass, version: &IndexVersion) -> Result<()> {
         return Err(Error::new(ErrorKind::Conflict, message)
             .with_hint("cancel it; `vellum job list` shows it"));
     }
+    let (shelf, name, id) =
+        (app.shelf.clone(), pass.collection().clone(), version.collection.version());
+    blocking(move || scores::forget(shelf.as_ref(), &name, |score| score.version == id)).await??;
     app.metastore.delete_version(&at).await?;
     app.vectors.drop_collection(&at).await
 }
@@ -395,7 +424,8 @@ pub(crate) async fn clear_unpublished(app: &App, pass: &Pass) -> Result<()> {
         let at = pass.at(&version.collection)?;
         app.vectors.drop_collection(&at).await?;
         let (kept, name) = (app.kept.clone(), pass.collection().clone());
-        blocking(move || kept.forget(&name)).await??;
+        let shelf = app.shelf.clone();
+        blocking(move || kept.forget(&name).and_then(|()| shelf.forget(&name))).await??;
         app.metastore.delete_version(&at).await?;
     }
     Ok(())

@@ -10,14 +10,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use vellum_backends::{
     AzureSettings, BucketStore, ConvertedFolder, Environment, FolderStore, GcsSettings, KeptFolder,
-    S3Settings, Sources, SqliteEmbeddingCache, SqliteMetastore, TeiReranker, WebStore,
+    S3Settings, ShelfFolder, Sources, SqliteEmbeddingCache, SqliteMetastore, TeiReranker, WebStore,
 };
+use vellum_core::access::{Pass, Principal, Verb};
 use vellum_core::collection::{SplitMethod, SplitterSettings};
 use vellum_core::ports::{
     Clock, ConvertedCache, Converter, Embedder, EmbeddingCache, ObjectStore, Reranker, VectorStore,
 };
-use vellum_core::{ErrorKind, Result, access::Principal};
+use vellum_core::{ErrorKind, Result};
 use vellum_rag::app::{App, IngestSettings, RetrievalSettings, Settings};
+use vellum_rag::archive;
 use vellum_rag::jobs::{self, Jobs};
 use vellum_rag::pictures::Pictures;
 
@@ -52,6 +54,7 @@ pub async fn compose(config: &Config, local: &Local, dir: &DataDir) -> Result<Ar
     };
     let app = assemble(config, local, dir.path(), parts).await?;
     jobs::recover(&app).await?;
+    archive::recover(&app, &|name| Pass::grant(&local_user(), name, Verb::Write)).await?;
     Ok(app)
 }
 
@@ -165,6 +168,7 @@ pub async fn assemble(
     Ok(Arc::new(App {
         objects: parts.objects,
         kept: Arc::new(KeptFolder::new(path.join("originals"))),
+        shelf: Arc::new(ShelfFolder::new(path)),
         converter: parts.converter,
         converted: parts.converted,
         embeddings: parts.embeddings,

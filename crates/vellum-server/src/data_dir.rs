@@ -7,6 +7,7 @@
 //! vellum.db      collections, ledger, jobs
 //! index/         vectors, a folder for each index version
 //! originals/     documents that came with imported collections
+//! datasets/      datasets of collections, and what their versions were worth on them
 //! tune/          studies, each with a lock of its own
 //! evals/         experiments, and indexes of datasets; not the owner's alone, each has a rule of its own
 //! ```

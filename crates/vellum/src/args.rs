@@ -2,7 +2,9 @@
 
 mod eval;
 
-pub(crate) use eval::{Algorithm, Eval, EvalFiles, EvalRun, Experiments, Part, Tune};
+pub(crate) use eval::{
+    Algorithm, Compare, Datasets, Eval, EvalFiles, EvalRun, Experiments, Part, Tune,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -297,7 +299,7 @@ pub(crate) enum Collection {
         #[command(flatten)]
         json: JsonArg,
     },
-    /// Write a collection to one file: documents, chunks, vectors, settings
+    /// Write a collection to one file: documents, chunks, vectors, settings, datasets, opinions on answers
     Export(Export),
     /// Make a collection of an exported file
     Import(Import),
@@ -311,6 +313,11 @@ pub(crate) enum Collection {
     },
     /// Build an index version with the present settings beside the live one, from the documents that it knows
     Build(Build),
+    /// The datasets that versions are compared on
+    #[command(subcommand)]
+    Dataset(Datasets),
+    /// Ask the collection's datasets of two versions; exit status 1 when the one is worse, and not by chance
+    Compare(Compare),
     /// Make a complete version the live one
     Promote {
         /// Collection

@@ -73,6 +73,15 @@ impl Remote {
         self.send(self.request(Method::DELETE, path)).await.map(|_| ())
     }
 
+    /// Returns what the server says about its readiness, which it also does when it is not ready.
+    pub(crate) async fn readiness(&self) -> Result<wire::Readiness> {
+        let failed = |error: reqwest::Error| self.silent(error);
+        let root = self.base.trim_end_matches("/api/v1");
+        let request = self.client.get(format!("{root}/readyz")).bearer_auth(&self.token);
+        let response = request.send().await.map_err(failed)?;
+        self.parsed(&response.bytes().await.map_err(failed)?)
+    }
+
     /// Writes what the server answers to a file, as it comes.
     pub(crate) async fn download(&self, path: &str, out: &mut std::fs::File) -> Result<()> {
         let broken = |error: reqwest::Error| {
@@ -90,6 +99,39 @@ impl Remote {
                 .map_err(|error| Error::io("write the export", error))?;
         }
         Ok(())
+    }
+
+    /// Asks for work that tells of its progress by events; returns what it ends with.
+    pub(crate) async fn events<S: DeserializeOwned, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        show: &(dyn Fn(S) + Sync),
+    ) -> Result<T> {
+        let broken = |error: reqwest::Error| {
+            Error::new(ErrorKind::Unavailable, format!("the answer of {} broke off", self.base))
+                .with_source(error.without_url())
+                .with_hint("run the same command again")
+        };
+        let request = self.request(Method::POST, path).header("accept", "text/event-stream");
+        let mut response = request.json(body).send().await.map_err(broken)?;
+        if !response.status().is_success() {
+            let status = response.status();
+            return Err(problem(status, &response.bytes().await.map_err(broken)?));
+        }
+        let mut read = Vec::new();
+        while let Some(bytes) = response.chunk().await.map_err(broken)? {
+            read.extend_from_slice(&bytes);
+            while let Some((name, data)) = next_event(&mut read) {
+                match name.as_str() {
+                    "progress" => show(self.parsed(data.as_bytes())?),
+                    "error" => return Err(problem(StatusCode::OK, data.as_bytes())),
+                    _ => return self.parsed(data.as_bytes()),
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "the server ended before its work was done")
+            .with_hint("start it and run the same command again"))
     }
 
     /// Runs an ingest job until it stops; an interrupt cancels it.
@@ -130,8 +172,11 @@ impl Remote {
     }
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
-        let body = self.send(request).await?;
-        serde_json::from_slice(&body).map_err(|error| {
+        self.parsed(&self.send(request).await?)
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T> {
+        serde_json::from_slice(body).map_err(|error| {
             Error::new(
                 ErrorKind::Unavailable,
                 "the server that owns the data directory answered oddly",
@@ -141,12 +186,14 @@ impl Remote {
         })
     }
 
+    fn silent(&self, error: reqwest::Error) -> Error {
+        Error::new(ErrorKind::Unavailable, format!("no answer from vellum at {}", self.base))
+            .with_source(error.without_url())
+            .with_hint(format!("it runs as process {}; end it and try again", self.pid))
+    }
+
     async fn send(&self, request: RequestBuilder) -> Result<bytes::Bytes> {
-        let failed = |error: reqwest::Error| {
-            Error::new(ErrorKind::Unavailable, format!("no answer from vellum at {}", self.base))
-                .with_source(error.without_url())
-                .with_hint(format!("it runs as process {}; end it and try again", self.pid))
-        };
+        let failed = |error: reqwest::Error| self.silent(error);
         let response = request.send().await.map_err(failed)?;
         let status = response.status();
         let body = response.bytes().await.map_err(failed)?;
@@ -154,6 +201,20 @@ impl Remote {
             return Ok(body);
         }
         Err(problem(status, &body))
+    }
+}
+
+/// Takes the first whole event off what was read; returns its name and data. Comments, which keep the connection, are
+/// passed over.
+fn next_event(read: &mut Vec<u8>) -> Option<(String, String)> {
+    loop {
+        let end = read.windows(2).position(|pair| pair == b"\n\n")?;
+        let event: Vec<u8> = read.drain(..end + 2).collect();
+        let event = String::from_utf8_lossy(&event);
+        let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
+        if let (Some(name), Some(data)) = (field("event: "), field("data: ")) {
+            return Some((name.to_owned(), data.to_owned()));
+        }
     }
 }
 
@@ -173,6 +234,16 @@ fn problem(status: StatusCode, body: &[u8]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_are_taken_one_by_one() {
+        let mut read = b": quiet\n\nevent: progress\ndata: {\"done\":1}\n\nevent: do".to_vec();
+        assert_eq!(next_event(&mut read), Some(("progress".into(), "{\"done\":1}".into())));
+        assert_eq!(next_event(&mut read), None);
+        read.extend_from_slice(b"ne\ndata: {}\n\n");
+        assert_eq!(next_event(&mut read), Some(("done".into(), "{}".into())));
+        assert!(read.is_empty());
+    }
 
     #[test]
     fn problems_become_the_same_errors() {

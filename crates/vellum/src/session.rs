@@ -11,12 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use vellum_core::access::{Pass, Verb};
-use vellum_core::ids::{CollectionName, DocumentId, FeedbackId, JobId};
+use vellum_core::ids::{CollectionName, DatasetName, DocumentId, FeedbackId, JobId};
 use vellum_core::ports::WithVectors;
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_http::wire;
 use vellum_rag::app::App;
-use vellum_rag::{answer, archive, collections, documents, feedback, jobs, search, versions};
+use vellum_rag::{
+    answer, archive, collections, datasets, documents, feedback, jobs, search, versions,
+};
 use vellum_server::compose::{compose, local_user};
 use vellum_server::config::Config;
 use vellum_server::data_dir::{self, DataDir, Opened};
@@ -276,7 +278,7 @@ impl Session {
         &self,
         name: &CollectionName,
         request: &wire::PromoteRequest,
-    ) -> Result<wire::VersionInfo> {
+    ) -> Result<wire::PromoteReport> {
         match self {
             Self::Remote(remote) => {
                 remote.post(&format!("collections/{name}/promote"), request).await
@@ -284,6 +286,71 @@ impl Session {
             Self::Local(Local { app, .. }) => {
                 let (pass, id) = (pass(name, Verb::Write)?, &request.version);
                 Ok(versions::promote(app, &pass, id, request.missing()).await?.into())
+            }
+        }
+    }
+
+    /// Returns the datasets of a collection.
+    pub(crate) async fn datasets(&self, name: &CollectionName) -> Result<wire::DatasetList> {
+        match self {
+            Self::Remote(remote) => remote.get(&format!("collections/{name}/datasets")).await,
+            Self::Local(Local { app, .. }) => {
+                let list = datasets::list(app, &pass(name, Verb::Read)?).await?;
+                Ok(wire::DatasetList { datasets: list.into_iter().map(Into::into).collect() })
+            }
+        }
+    }
+
+    /// Keeps the dataset in a folder, which must be absolute: a server has another working directory.
+    pub(crate) async fn add_dataset(
+        &self,
+        name: &CollectionName,
+        request: &wire::DatasetRequest,
+    ) -> Result<wire::DatasetAdded> {
+        match self {
+            Self::Remote(remote) => {
+                remote.post(&format!("collections/{name}/datasets"), request).await
+            }
+            Self::Local(Local { app, .. }) => {
+                let (pass, dir) = (pass(name, Verb::Write)?, PathBuf::from(&request.dir));
+                let (chosen, absent) = (request.name.clone(), request.absent());
+                Ok(datasets::add(app, &pass, &dir, chosen, absent).await?.into())
+            }
+        }
+    }
+
+    pub(crate) async fn remove_dataset(
+        &self,
+        name: &CollectionName,
+        dataset: &DatasetName,
+    ) -> Result<()> {
+        match self {
+            Self::Remote(remote) => {
+                remote.delete(&format!("collections/{name}/datasets/{dataset}")).await
+            }
+            Self::Local(Local { app, .. }) => {
+                datasets::remove(app, &pass(name, Verb::Write)?, dataset).await
+            }
+        }
+    }
+
+    /// Compares two versions on the collection's datasets; `show` is called with how far it is.
+    pub(crate) async fn compare(
+        &self,
+        name: &CollectionName,
+        request: &wire::CompareRequest,
+        show: &(dyn Fn(wire::CompareStep) + Sync),
+    ) -> Result<wire::Comparison> {
+        match self {
+            Self::Remote(remote) => {
+                remote.events(&format!("collections/{name}/compare"), request, show).await
+            }
+            Self::Local(Local { app, .. }) => {
+                let pass = pass(name, Verb::Write)?;
+                let request = request.clone().into();
+                let compared =
+                    versions::compare(app, &pass, &request, &|step| show(step.into())).await?;
+                wire::Comparison::new(name.clone(), &compared)
             }
         }
     }

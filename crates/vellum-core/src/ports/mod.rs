@@ -13,6 +13,7 @@ mod kept_originals;
 mod metastore;
 mod object_store;
 mod reranker;
+mod shelf;
 mod vector_store;
 
 pub use clock::Clock;
@@ -25,6 +26,7 @@ pub use kept_originals::KeptOriginals;
 pub use metastore::{Metastore, Missing};
 pub use object_store::{Listed, Listing, ObjectMeta, ObjectStore};
 pub use reranker::{Reranker, must_be_scores};
+pub use shelf::{Place, Shelf};
 pub use vector_store::{
     Leg, LegVector, Point, Precision, ScoredId, StoreSpec, StoredChunk, VectorStore, WithVectors,
 };

@@ -11,6 +11,7 @@ pub mod kept_originals;
 pub mod metastore;
 pub mod object_store;
 pub mod reranker;
+pub mod shelf;
 pub mod vector_store;
 
 pub use clock::ManualClock;
@@ -22,4 +23,5 @@ pub use kept_originals::MemoryKeptOriginals;
 pub use metastore::MemoryMetastore;
 pub use object_store::MemoryObjectStore;
 pub use reranker::WordReranker;
+pub use shelf::MemoryShelf;
 pub use vector_store::MemoryVectorStore;

@@ -115,7 +115,7 @@ async fn last_event(mut work: AbortOnDrop<Result<Answer>>) -> Event {
 }
 
 /// Ends its task when it is dropped.
-struct AbortOnDrop<T>(JoinHandle<T>);
+pub(crate) struct AbortOnDrop<T>(pub(crate) JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {

@@ -4,7 +4,7 @@ use crate::api::jobs::accepted;
 use crate::extract::{Caller, Json, Path};
 use crate::problem::Problem;
 use crate::server::Server;
-use crate::wire::{BuildRequest, Job, PromoteRequest, VersionInfo, VersionList};
+use crate::wire::{BuildRequest, Job, PromoteReport, PromoteRequest, VersionInfo, VersionList};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -71,18 +71,19 @@ pub(crate) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Makes a complete version the live one; 409 when it is not complete, behind, or lacks documents.
+/// Makes a complete version the live one; 409 when it is not complete, behind, or lacks documents. That it was measured worse
+/// is a warning.
 #[utoipa::path(
     post, path = "/api/v1/collections/{name}/promote", tag = "versions", params(("name" = String, Path)),
     request_body = PromoteRequest,
-    responses((status = 200, body = VersionInfo), (status = "default", body = Problem))
+    responses((status = 200, body = PromoteReport), (status = "default", body = Problem))
 )]
 pub(crate) async fn promote(
     State(server): State<Arc<Server>>,
     Caller(principal): Caller,
     Path(name): Path<String>,
     Json(request): Json<PromoteRequest>,
-) -> Result<axum::Json<VersionInfo>, Problem> {
+) -> Result<axum::Json<PromoteReport>, Problem> {
     let pass = pass(&principal, &name, Verb::Write)?;
     let live = versions::promote(&server.app, &pass, &request.version, request.missing()).await?;
     Ok(axum::Json(live.into()))

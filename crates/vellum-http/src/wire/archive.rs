@@ -34,6 +34,12 @@ pub struct ImportReport {
     pub digest: String,
     /// Originals that came along.
     pub originals: u64,
+    /// Datasets that came along.
+    #[serde(default)]
+    pub datasets: u64,
+    /// Opinions on answers that came along.
+    #[serde(default)]
+    pub opinions: u64,
 }
 
 /// What `vellum collection export --json` prints.
@@ -56,6 +62,12 @@ pub struct ExportReport {
     pub digest: String,
     /// Originals in the file.
     pub originals: u64,
+    /// Datasets in the file.
+    #[serde(default)]
+    pub datasets: u64,
+    /// Opinions on answers in the file.
+    #[serde(default)]
+    pub opinions: u64,
     /// Originals that could not be read any more as they were ingested, the first 100.
     pub left_out: Vec<Refusal>,
 }
@@ -73,6 +85,8 @@ impl ExportReport {
             chunks: end.chunks,
             digest: end.digest,
             originals: end.originals,
+            datasets: end.datasets,
+            opinions: end.opinions,
             left_out: end.left_out.into_iter().map(refusal).collect(),
         }
     }
@@ -88,6 +102,8 @@ impl From<Imported> for ImportReport {
             chunks: imported.summary.chunks,
             digest: imported.digest,
             originals: imported.originals,
+            datasets: imported.datasets,
+            opinions: imported.opinions,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Index versions: `/api/v1/collections/{name}/versions` and `vellum collection versions|build|promote|rollback --json`.
 
-use super::{IngestReport, Splitter, Tuning};
+use super::{IngestReport, Splitter, Tuning, VersionScore};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vellum_core::collection;
 use vellum_core::ids::CollectionName;
 use vellum_core::ports::Missing;
-use vellum_rag::versions::{Change, VersionSummary};
+use vellum_rag::versions::{Change, Promoted, VersionSummary};
 
 /// The versions of a collection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -61,6 +61,9 @@ pub struct VersionInfo {
     pub built_ms: Option<i64>,
     /// When it was promoted last, milliseconds since the Unix epoch; null when it never was.
     pub live_ms: Option<i64>,
+    /// What it was worth on each dataset when that was measured last, ascending by dataset.
+    #[serde(default)]
+    pub scores: Vec<VersionScore>,
 }
 
 /// An order to build a version: that of `version`, or one with the server's settings and these changes.
@@ -131,6 +134,27 @@ impl PromoteRequest {
     }
 }
 
+/// The version that is live now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PromoteReport {
+    /// The version.
+    #[serde(flatten)]
+    pub version: VersionInfo,
+    /// What was known against it: datasets on which it was measured worse than the one before, and not by chance.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+impl From<Promoted> for PromoteReport {
+    fn from(promoted: Promoted) -> Self {
+        let worse = |doubt| format!("measured worse than the version that was live {doubt}");
+        Self {
+            version: promoted.summary.into(),
+            warnings: promoted.doubts.into_iter().map(worse).collect(),
+        }
+    }
+}
+
 /// An order to make an empty collection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -175,6 +199,7 @@ impl From<VersionSummary> for VersionInfo {
             created_ms: seen.created_ms,
             built_ms: version.built_ms,
             live_ms: version.live_ms,
+            scores: summary.scores.into_iter().map(Into::into).collect(),
         }
     }
 }

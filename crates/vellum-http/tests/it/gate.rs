@@ -1,9 +1,12 @@
 //! Who may call: every route against a server that needs the token, and the ways to prove it.
 
 use crate::spy::Spy;
-use crate::world::{Reply, TOKEN, loopback, send, state};
+use crate::world::{Reply, TOKEN, app, loopback, send, state};
 use axum::Router;
 use axum::body::Body;
+use serde_json::json;
+use std::sync::Arc;
+use vellum_core::testing::WordReranker;
 use vellum_http::{Guard, Secret, router, routes};
 
 const ID: &str = "00000000-0000-0000-0000-000000000000";
@@ -85,6 +88,24 @@ async fn readiness_tells_which_port_fails_and_no_secret() {
     let reply =
         call(&router, "GET /api/v1/collections", &[("authorization", "Bearer t0ken")]).await;
     assert_eq!((reply.status.as_u16(), reply.header("retry-after")), (503, "5"));
+}
+
+#[tokio::test]
+async fn a_failing_reranker_is_told_and_takes_no_traffic_away() {
+    let reranker = Arc::new(WordReranker::default());
+    let mut app = app(Arc::default());
+    app.reranker = Some(reranker.clone());
+    let router = router(state(Arc::new(app), loopback()));
+    let ready = async || {
+        let host = [("host", "localhost:7117")];
+        let reply = send(&router, "GET /readyz", &host, Body::empty()).await;
+        (reply.status.as_u16(), reply.json()["checks"][5].clone())
+    };
+    assert_eq!(ready().await, (200, json!({ "name": "reranker", "ok": true })));
+    reranker.set_down(true);
+    let (status, check) = ready().await;
+    assert_eq!(status, 200, "search goes on without it");
+    assert_eq!((&check["ok"], &check["degrades"]), (&json!(false), &json!(true)), "{check}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 
 mod api;
 mod contract;
+mod datasets;
 mod events;
 mod gate;
 mod limits;

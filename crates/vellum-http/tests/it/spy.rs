@@ -50,6 +50,7 @@ impl Spy {
             embedder: self.clone(),
             earlier_embedders: Vec::new(),
             kept: Arc::<vellum_core::testing::MemoryKeptOriginals>::default(),
+            shelf: Arc::<vellum_core::testing::MemoryShelf>::default(),
             vectors: self.clone(),
             metastore: self.clone(),
             reranker: None,

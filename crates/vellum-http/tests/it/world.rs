@@ -53,6 +53,7 @@ pub(crate) fn app(objects: Arc<MemoryObjectStore>) -> App {
         embedder: Arc::new(HashEmbedder::new(24)),
         earlier_embedders: Vec::new(),
         kept: Arc::<vellum_core::testing::MemoryKeptOriginals>::default(),
+        shelf: Arc::<vellum_core::testing::MemoryShelf>::default(),
         vectors: Arc::new(MemoryVectorStore::default()),
         metastore: Arc::new(MemoryMetastore::default()),
         reranker: None,

@@ -4,9 +4,10 @@
 //! few pages whatever the collection's size. No job writes to the live version meanwhile.
 
 use super::write::{Entry, Writer};
-use super::{End, FORMAT, Manifest, Progress};
+use super::{End, FORMAT, Manifest, Progress, opinions};
 use crate::app::App;
 use crate::collections::{self, ContentDigest};
+use crate::datasets;
 use crate::documents;
 use crate::jobs::Side;
 use std::io::Write;
@@ -23,6 +24,8 @@ use vellum_core::{Error, ErrorKind, Result};
 const ROWS: usize = 512;
 /// Chunks of an entry.
 const CHUNKS: usize = 256;
+/// Opinions of an entry.
+const OPINIONS: usize = 512;
 /// Entries that wait for the writer.
 const QUEUE: usize = 2;
 /// How long an export waits for a job that writes to the collection.
@@ -75,7 +78,7 @@ pub async fn export<W: Write + Send + 'static>(
     let (entries, queue) = mpsc::channel(QUEUE);
     let head = manifest.clone();
     let written = tokio::task::spawn_blocking(move || write(out, &head, queue));
-    let read = read(app, &live, originals, &manifest, &entries, show).await;
+    let read = read(app, pass, &live, originals, &manifest, &entries, show).await;
     drop(entries);
     let written = written.await.map_err(|error| {
         Error::new(ErrorKind::Internal, "the writer of the export panicked").with_source(error)
@@ -113,6 +116,7 @@ async fn send(entries: &mpsc::Sender<Entry>, entry: Entry) -> Result<()> {
 
 async fn read(
     app: &App,
+    pass: &Pass,
     live: &VersionPass,
     originals: Originals,
     manifest: &Manifest,
@@ -152,6 +156,16 @@ async fn read(
         show(Progress { done: end.chunks, of });
     }
     end.digest = digest.to_string();
+    for (name, bytes) in datasets::files(app, pass.collection()).await? {
+        send(entries, Entry::Dataset(name, bytes)).await?;
+        end.datasets += 1;
+    }
+    let mut opinions = opinions::of_collection(app, pass).await?;
+    end.opinions = opinions.len() as u64;
+    while !opinions.is_empty() {
+        let rest = opinions.split_off(opinions.len().min(OPINIONS));
+        send(entries, Entry::Opinions(std::mem::replace(&mut opinions, rest))).await?;
+    }
     if originals == Originals::With {
         read_originals(app, live, &mut end, of, entries, show).await?;
     }

@@ -1,14 +1,16 @@
 //! Makes a collection of a file.
 //!
 //! ```text
-//! (the file was checked as a whole) -> an unpublished version -> ledger rows -> chunks with vectors -> flush, optimise
-//!   -> counts and digest compared -> promote: the collection appears
+//! (the file was checked as a whole) -> an unpublished version -> ledger rows -> chunks with vectors -> datasets
+//!   -> flush, optimise -> counts and digest compared -> opinions laid aside -> promote: the collection appears
+//!   -> opinions handed over
 //! ```
 //!
 //! Until the last step nobody sees anything of it, and what an interrupted import left is removed by the next one of the
 //! same name. Ids derive from the collection's name: under the name that it was exported from, ids and digest are the same;
 //! under another one they are made anew.
 
+use super::opinions::{self, Opinion};
 use super::read::{Archive, Entry};
 use super::{End, Progress, damaged};
 use crate::app::App;
@@ -25,9 +27,9 @@ use uuid::Uuid;
 use vellum_core::access::{Pass, VersionPass};
 use vellum_core::chunk::Chunk;
 use vellum_core::collection::Collection;
-use vellum_core::ids::{ChunkId, ContentHash, DocumentId, JobId};
+use vellum_core::ids::{ChunkId, ContentHash, DatasetName, DocumentId, JobId};
 use vellum_core::ledger::{Lease, LedgerRow};
-use vellum_core::ports::{Missing, Point, StoreSpec};
+use vellum_core::ports::{Missing, Place, Point, StoreSpec};
 use vellum_core::vector::Embedding;
 use vellum_core::{Error, ErrorKind, Result};
 
@@ -45,6 +47,10 @@ pub struct Imported {
     pub digest: String,
     /// Originals that came with it.
     pub originals: u64,
+    /// Datasets that came with it.
+    pub datasets: u64,
+    /// Opinions on answers that came with it.
+    pub opinions: u64,
 }
 
 /// Makes the pass's collection of a file.
@@ -97,6 +103,7 @@ pub async fn import(
         renames: manifest.collection != *name,
         stored: End::default(),
         digest: ContentDigest::default(),
+        opinions: Vec::new(),
     };
     let mut end = None;
     while let Some(entry) = queue.recv().await {
@@ -104,6 +111,8 @@ pub async fn import(
         match entry {
             Entry::Rows(rows) => import.rows(rows).await?,
             Entry::Chunks(chunks) => import.chunks(chunks).await?,
+            Entry::Dataset(name, bytes) => import.dataset(name, bytes).await?,
+            Entry::Opinions(opinions) => import.opinions(opinions),
             Entry::End(told) => end = Some(told),
         }
         show(Progress { done: import.stored.chunks, of: manifest.chunks });
@@ -120,14 +129,19 @@ pub async fn import(
         let message = format!("{chunks} of {} chunks were stored", end.chunks);
         return Err(Error::new(ErrorKind::Internal, message));
     }
+    opinions::lay_aside(app, name, &import.opinions).await?;
     app.metastore.close_lease(&lease).await?;
     let now_ms = app.clock.unix_ms();
     app.metastore.set_built(&at, Some(now_ms)).await?;
     app.metastore.set_tuning(&at, &manifest.tuning).await?;
     app.metastore.promote(&at, now_ms, Missing::Refuse).await?;
+    opinions::hand_over(app, pass).await.map_err(|error| {
+        error.context("the collection was imported; opinions on answers follow at the next start")
+    })?;
     let summary = collections::summary(app, pass).await?;
     let digest = collections::digest(app, pass).await?;
-    Ok(Imported { summary, digest, originals: end.originals })
+    let End { originals, datasets, opinions, .. } = end;
+    Ok(Imported { summary, digest, originals, datasets, opinions })
 }
 
 /// An import at work.
@@ -141,9 +155,21 @@ struct Import<'a> {
     stored: End,
     /// Of the chunks as they are in the file.
     digest: ContentDigest,
+    opinions: Vec<Opinion>,
 }
 
 impl Import<'_> {
+    async fn dataset(&mut self, name: DatasetName, bytes: Vec<u8>) -> Result<()> {
+        let (shelf, collection) = (self.app.shelf.clone(), self.seen.name.clone());
+        self.stored.datasets += 1;
+        blocking(move || shelf.put(Place::Dataset(&collection, &name), &bytes)).await?
+    }
+
+    fn opinions(&mut self, opinions: Vec<Opinion>) {
+        self.stored.opinions += opinions.len() as u64;
+        self.opinions.extend(opinions.into_iter().map(|it| it.named(&self.seen.name)));
+    }
+
     async fn rows(&mut self, mut rows: Vec<LedgerRow>) -> Result<()> {
         for row in &mut rows {
             // The file is somebody else's word: ids are what they must be, and nobody's claim comes along.
@@ -210,8 +236,8 @@ impl Import<'_> {
 
     /// Fails when the file holds something else than it says.
     fn compare(&self, end: &End) -> Result<()> {
-        let stored = (self.stored.rows, self.stored.chunks, self.digest.to_string());
-        if stored == (end.rows, end.chunks, end.digest.clone()) {
+        let counts = |it: &End| (it.rows, it.chunks, it.datasets, it.opinions);
+        if counts(&self.stored) == counts(end) && self.digest.to_string() == end.digest {
             return Ok(());
         }
         Err(damaged("it holds other documents than it says"))

@@ -1,11 +1,13 @@
 //! Reads the file: checked as a whole first, then entry by entry. Everything here blocks.
 
+use super::opinions::Opinion;
 use super::{END, End, FORMAT, MANIFEST, Manifest, damaged, seal};
+use crate::datasets;
 use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use vellum_core::chunk::Chunk;
-use vellum_core::ids::ContentHash;
+use vellum_core::ids::{ContentHash, DatasetName};
 use vellum_core::ledger::LedgerRow;
 use vellum_core::vector::Embedding;
 use vellum_core::{Error, ErrorKind, Result};
@@ -26,6 +28,8 @@ pub struct Archive {
 pub(super) enum Entry {
     Rows(Vec<LedgerRow>),
     Chunks(Vec<(Chunk, Embedding)>),
+    Dataset(DatasetName, Vec<u8>),
+    Opinions(Vec<Opinion>),
     End(End),
 }
 
@@ -81,6 +85,11 @@ impl Archive {
                     let vectors = self.vectors(&whole(found)?, chunks.len())?;
                     entry(Entry::Chunks(chunks.into_iter().zip(vectors).collect()))?;
                 }
+                Some(("datasets", file)) => {
+                    let (name, bytes) = dataset(file, whole(found)?)?;
+                    entry(Entry::Dataset(name, bytes))?;
+                }
+                Some(("opinions", _)) => entry(Entry::Opinions(lines(&whole(found)?)?))?,
                 Some(("originals", hash)) if is_hash(hash) => {
                     original(&ContentHash::from_stored(hash), &mut found)?;
                 }
@@ -179,6 +188,14 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 
 fn lines<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>> {
     bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(json).collect()
+}
+
+/// Returns the dataset in a file of this name.
+fn dataset(file: &str, bytes: Vec<u8>) -> Result<(DatasetName, Vec<u8>)> {
+    let name = file.strip_suffix(".json").unwrap_or(file);
+    let name = name.parse().map_err(|error| damaged("the name of a dataset").with_source(error))?;
+    datasets::check(&name, &bytes)?;
+    Ok((name, bytes))
 }
 
 fn is_hash(text: &str) -> bool {

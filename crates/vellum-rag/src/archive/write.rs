@@ -1,10 +1,11 @@
 //! Writes the entries of the file. Everything here blocks.
 
+use super::opinions::Opinion;
 use super::seal::Sealing;
 use super::{End, MANIFEST, Manifest};
 use serde::Serialize;
 use std::io::{self, Read, Write};
-use vellum_core::ids::ContentHash;
+use vellum_core::ids::{ContentHash, DatasetName};
 use vellum_core::ledger::LedgerRow;
 use vellum_core::ports::{Content, StoredChunk};
 
@@ -18,6 +19,8 @@ pub(super) enum Entry {
     Rows(Vec<LedgerRow>),
     /// With their vectors.
     Chunks(Vec<StoredChunk>),
+    Dataset(DatasetName, Vec<u8>),
+    Opinions(Vec<Opinion>),
     Original(ContentHash, Content),
     End(End),
 }
@@ -27,13 +30,15 @@ pub(super) struct Writer<W: Write> {
     tar: tar::Builder<zstd::Encoder<'static, Sealing<W>>>,
     n_rows: u32,
     n_chunks: u32,
+    n_opinions: u32,
 }
 
 impl<W: Write> Writer<W> {
     pub(super) fn new(out: W, manifest: &Manifest) -> io::Result<Self> {
         let mut frame = zstd::Encoder::new(Sealing::new(out), LEVEL)?;
         frame.include_checksum(true)?;
-        let mut writer = Self { tar: tar::Builder::new(frame), n_rows: 0, n_chunks: 0 };
+        let mut writer =
+            Self { tar: tar::Builder::new(frame), n_rows: 0, n_chunks: 0, n_opinions: 0 };
         writer.append(MANIFEST, &serde_json::to_vec(manifest)?)?;
         Ok(writer)
     }
@@ -57,6 +62,12 @@ impl<W: Write> Writer<W> {
                     .flat_map(|value| value.to_le_bytes())
                     .collect();
                 self.append(&format!("{name}.f32"), &bytes)
+            }
+            Entry::Dataset(name, bytes) => self.append(&format!("datasets/{name}.json"), &bytes),
+            Entry::Opinions(opinions) => {
+                self.n_opinions += 1;
+                let lines = lines(&opinions)?;
+                self.append(&format!("opinions/{:06}.jsonl", self.n_opinions), &lines)
             }
             Entry::Original(hash, content) => {
                 let name = format!("originals/{}", hash.as_str());

@@ -1,6 +1,6 @@
 //! Compares two experiments on the same dataset, query by query.
 
-use super::experiment::{Experiment, Part};
+use super::experiment::{Experiment, PARTS, Part};
 use super::stats::{self, Paired};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -46,6 +46,92 @@ pub struct Fall {
     pub paired: Paired,
     /// Queries that lost, the most first.
     pub lost: Vec<Change>,
+}
+
+/// Two experiments with what sets them apart, and the metric that decides.
+#[derive(Debug)]
+pub struct Decision<'a> {
+    /// The one that is compared with.
+    pub a: &'a Experiment,
+    /// The one that may be better or worse.
+    pub b: &'a Experiment,
+    /// The part that the metric is of.
+    pub part: &'static str,
+    /// The metric that decides.
+    pub metric: &'a str,
+    /// How every metric differs.
+    pub differences: Differences,
+    /// Queries on which the deciding metric differs, gains first.
+    pub changes: Vec<Change>,
+    /// How the deciding metric differs.
+    pub paired: Paired,
+}
+
+impl<'a> Decision<'a> {
+    /// Compares two experiments; `metric` of `part` decides, by default of the first part that both have.
+    ///
+    /// # Errors
+    /// `Conflict` when the datasets differ, `Invalid` when both do not have the metric.
+    pub fn between(
+        a: &'a Experiment,
+        b: &'a Experiment,
+        metric: &'a str,
+        part: Option<&str>,
+    ) -> Result<Self> {
+        let differences = compare(a, b)?;
+        let has = |part: &&str| {
+            differences.get(*part).is_some_and(|metrics| metrics.contains_key(metric))
+        };
+        let asked = |name: &&str| part.is_none_or(|part| part == *name);
+        let Some(part) = PARTS.into_iter().filter(asked).find(has) else {
+            let mut known: Vec<&str> = differences
+                .values()
+                .flat_map(|metrics| metrics.keys())
+                .map(String::as_str)
+                .collect();
+            known.sort_unstable();
+            known.dedup();
+            let message = format!("both experiments do not have a metric `{metric}` of that part");
+            return Err(Error::new(ErrorKind::Invalid, message)
+                .with_hint(format!("they have {}", known.join(", "))));
+        };
+        let paired = differences[part][metric];
+        let changes = changes(a, b, part, metric);
+        Ok(Self { a, b, part, metric, differences, changes, paired })
+    }
+
+    /// Returns `better`, `worse`, or `undecided` where the difference may be chance.
+    pub fn verdict(&self) -> &'static str {
+        match (self.paired.is_better(), self.paired.is_worse()) {
+            (true, _) => "better",
+            (_, true) => "worse",
+            _ => "undecided",
+        }
+    }
+
+    /// Returns the queries that gained, the most first.
+    pub fn gained(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| change.difference() > 0.0)
+    }
+
+    /// Returns the queries that lost, the most first.
+    pub fn lost(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().rev().filter(|change| change.difference() < 0.0)
+    }
+
+    /// Returns the decision in words.
+    pub fn sentence(&self) -> String {
+        let Self { part, metric, paired: it, .. } = self;
+        let found = format!(
+            "{metric} of {part} {:+.4} (95% interval {:+.4} to {:+.4}, p = {:.4}, {} queries)",
+            it.difference, it.low, it.high, it.p, it.n
+        );
+        match self.verdict() {
+            "better" => format!("Better: {found}."),
+            "worse" => format!("Worse: {found}."),
+            _ => format!("Undecided: {found}; such a difference may be chance."),
+        }
+    }
 }
 
 /// Compares every metric that both experiments have; `b - a`.
@@ -197,6 +283,7 @@ mod tests {
                 documents: 9,
                 queries: known.len(),
             },
+            subject: None,
             setup: Setup {
                 index: IndexSettings {
                     converter: String::new(),

@@ -88,6 +88,18 @@ impl Dataset {
     }
 }
 
+/// What tells the characters of a document; `None` for one that is not known.
+type Known<'a> = &'a dyn Fn(&str) -> Option<usize>;
+
+/// Reads the queries in `dir` with their judgements and evidence, whatever documents they name; evidence has no pages.
+///
+/// # Errors
+/// As [`open`], but for the corpus, which is not looked at.
+pub(crate) fn open_queries(dir: &Path) -> Result<Vec<Query>> {
+    let mut digest = blake3::Hasher::new();
+    read(dir, &|_| Some(usize::MAX), &mut digest)
+}
+
 /// Reads the dataset in `dir`.
 ///
 /// # Errors
@@ -97,14 +109,8 @@ pub fn open(dir: &Path) -> Result<Dataset> {
     let corpus = Corpus::open(dir)?;
     let mut digest = blake3::Hasher::new();
     digest.update(corpus.digest().as_bytes());
-    let mut queries = read_queries(dir, &mut digest)?;
-    let index: HashMap<String, usize> =
-        queries.iter().enumerate().map(|(i, query)| (query.id.clone(), i)).collect();
-    read_qrels(dir, &corpus, &index, &mut queries, &mut digest)?;
-    if dir.join(SPANS).exists() {
-        read_spans(dir, &corpus, &index, &mut queries, &mut digest)?;
-        find_pages(&corpus, &mut queries)?;
-    }
+    let mut queries = read(dir, &|id| corpus.chars(id), &mut digest)?;
+    find_pages(&corpus, &mut queries)?;
     let canonical = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     let name = canonical.file_name().unwrap_or(canonical.as_os_str()).to_string_lossy();
     Ok(Dataset {
@@ -113,6 +119,17 @@ pub fn open(dir: &Path) -> Result<Dataset> {
         corpus: Arc::new(corpus),
         queries,
     })
+}
+
+fn read(dir: &Path, known: Known<'_>, digest: &mut blake3::Hasher) -> Result<Vec<Query>> {
+    let mut queries = read_queries(dir, digest)?;
+    let index: HashMap<String, usize> =
+        queries.iter().enumerate().map(|(i, query)| (query.id.clone(), i)).collect();
+    read_qrels(dir, known, &index, &mut queries, digest)?;
+    if dir.join(SPANS).exists() {
+        read_spans(dir, known, &index, &mut queries, digest)?;
+    }
+    Ok(queries)
 }
 
 fn read_queries(dir: &Path, digest: &mut blake3::Hasher) -> Result<Vec<Query>> {
@@ -139,7 +156,7 @@ fn read_queries(dir: &Path, digest: &mut blake3::Hasher) -> Result<Vec<Query>> {
 
 fn read_qrels(
     dir: &Path,
-    corpus: &Corpus,
+    known: Known<'_>,
     index: &HashMap<String, usize>,
     queries: &mut [Query],
     digest: &mut blake3::Hasher,
@@ -165,7 +182,7 @@ fn read_qrels(
         let Some(at) = index.get(query) else {
             return Err(wrong(FILE, line.number, &format!("unknown query `{query}`")));
         };
-        if corpus.chars(document).is_none() {
+        if known(document).is_none() {
             return Err(wrong(FILE, line.number, &format!("unknown document `{document}`")));
         }
         let grade = u32::try_from(grade.max(0)).unwrap_or(u32::MAX);
@@ -179,7 +196,7 @@ const SPANS: &str = "spans.jsonl";
 
 fn read_spans(
     dir: &Path,
-    corpus: &Corpus,
+    known: Known<'_>,
     index: &HashMap<String, usize>,
     queries: &mut [Query],
     digest: &mut blake3::Hasher,
@@ -190,7 +207,7 @@ fn read_spans(
         let Some(at) = index.get(&query) else {
             return Err(wrong(SPANS, line.number, &format!("unknown query `{query}`")));
         };
-        let Some(chars) = corpus.chars(&document) else {
+        let Some(chars) = known(&document) else {
             return Err(wrong(SPANS, line.number, &format!("unknown document `{document}`")));
         };
         if start >= end || end > chars {

@@ -1,11 +1,11 @@
 //! An experiment: what one set of settings is worth on one dataset, with the value of every metric for every query.
 //!
 //! [`measure`] makes one over an index that is there already, so that trials which change only how is searched need no
-//! second ingest. Experiments are kept as JSON files; this is their layout, too.
+//! second ingest; [`crate::versions::compare()`] makes some of versions of a collection. Experiments are kept as JSON files; this is their layout, too.
 
 use super::dataset::{Dataset, Query};
 use super::metrics::{self, Values};
-use super::run::{self, Ranking};
+use super::run::{self, Names, Ranking, Target};
 use super::spans::{self, Passage};
 use super::stats::{self, Estimate};
 use crate::app::{App, RetrievalSettings};
@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use vellum_core::access::Pass;
 use vellum_core::collection::IndexSettings;
+use vellum_core::ids::CollectionName;
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Version of the layout that this build reads and writes.
@@ -45,6 +46,9 @@ pub struct Experiment {
     pub created_ms: i64,
     /// On what.
     pub dataset: About,
+    /// Of which version of a collection; `None` where the corpus of the dataset was indexed for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
     /// With what.
     pub setup: Setup,
     /// 16 hexadecimal digits that identify `setup`.
@@ -59,12 +63,21 @@ pub struct Experiment {
     pub parts: BTreeMap<String, Part>,
 }
 
+/// A version of a collection that was measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// Name of the collection.
+    pub collection: CollectionName,
+    /// Id of the index version.
+    pub version: String,
+}
+
 /// The dataset of an experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct About {
-    /// Name of its folder.
+    /// Name of its folder, or that under which the collection has it.
     pub name: String,
-    /// Hash of its files.
+    /// Hash of its files, or of its queries where a collection has it.
     pub digest: String,
     /// Number of documents.
     pub documents: usize,
@@ -147,13 +160,36 @@ pub async fn measure(
     plan: &Plan,
     progress: Progress<'_>,
 ) -> Result<(Experiment, Vec<Vec<Ranking>>)> {
-    check_cutoffs(&plan.cutoffs)?;
     let app = &app.with_retrieval(*retrieval);
-    let summary = collections::summary(app, pass).await?;
-    let answers = plan.answers.filter(|_| dataset.has_evidence());
-    let judged: Vec<&Query> = dataset.judged().collect();
+    let (seen, at) = collections::live(app, pass).await?;
+    let target = Target { app, at: &at, seen: &seen, names: Names::File };
+    let about = About {
+        name: dataset.name.clone(),
+        digest: dataset.digest.clone(),
+        documents: dataset.corpus.len(),
+        queries: dataset.judged().count(),
+    };
+    let answers = plan.answers.filter(|_| dataset.has_evidence()).map(|top_k| (pass, top_k));
+    measure_in(target, about, &dataset.queries, plan, answers, progress).await
+}
+
+/// As [`measure`], of a target. Answers are made where there is a pass to ask with, from so many passages.
+///
+/// # Errors
+/// As [`measure`].
+pub(crate) async fn measure_in(
+    target: Target<'_>,
+    dataset: About,
+    queries: &[Query],
+    plan: &Plan,
+    answers: Option<(&Pass, usize)>,
+    progress: Progress<'_>,
+) -> Result<(Experiment, Vec<Vec<Ranking>>)> {
+    check_cutoffs(&plan.cutoffs)?;
+    let Target { app, at, seen, names } = target;
+    let judged: Vec<&Query> = queries.iter().filter(|query| !query.judgements.is_empty()).collect();
     let asked: Vec<&Query> = match answers {
-        Some(_) => dataset.queries.iter().collect(),
+        Some(_) => queries.iter().collect(),
         None => judged.clone(),
     };
     let mut parts = BTreeMap::new();
@@ -162,22 +198,24 @@ pub async fn measure(
         let name = mode.as_str();
         let done = AtomicUsize::new(0);
         let tick = || progress(name, done.fetch_add(1, Ordering::Relaxed) + 1, judged.len());
-        let ranked = run::rank(app, pass, dataset, *mode, &tick).await?;
+        let ranked = run::rank(target, &judged, *mode, &tick).await?;
         parts.insert(name.to_owned(), retrieval_part(&asked, &ranked, &plan.cutoffs));
         rankings.push(ranked);
     }
-    if let Some(top_k) = answers {
+    if let Some((pass, top_k)) = answers {
         let done = AtomicUsize::new(0);
         let tick = || progress(ANSWERS, done.fetch_add(1, Ordering::Relaxed) + 1, asked.len());
-        let given = run::ask_all(app, pass, dataset, top_k, &tick).await?;
+        let given = run::ask_all(app, pass, queries, top_k, &tick).await?;
         let scores =
             asked.iter().zip(&given).map(|(query, answer)| run::score_answer(query, answer));
         parts.insert(ANSWERS.to_owned(), part(scores.collect()));
     }
+    let summary = collections::summary_in(app, at, seen.clone()).await?;
+    let subject = Subject { collection: seen.name.clone(), version: seen.version() };
     let setup = Setup {
         index: summary.collection.settings,
         language: summary.collection.language,
-        retrieval: *retrieval,
+        retrieval: app.settings.retrieval.with(&seen.tuning),
     };
     let experiment = Experiment {
         format: FORMAT,
@@ -185,12 +223,8 @@ pub async fn measure(
         name: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         created_ms: app.clock.unix_ms(),
-        dataset: About {
-            name: dataset.name.clone(),
-            digest: dataset.digest.clone(),
-            documents: dataset.corpus.len(),
-            queries: judged.len(),
-        },
+        dataset,
+        subject: (names == Names::Uri).then_some(subject),
         setup_digest: digest(&setup, 16),
         setup,
         chunks: summary.chunks,

@@ -8,9 +8,10 @@
 //! stats             what a mean over queries is worth
 //! experiment        all of it, with its settings: what is kept
 //! compare           two of them
+//! scores            what versions of a collection were worth last
 //! ```
 //!
-//! Nothing here touches a user's collections.
+//! Nothing here changes a user's collections. What is asked of them is in [`crate::datasets`] and [`crate::versions::compare()`].
 
 pub mod compare;
 mod corpus;
@@ -19,6 +20,7 @@ pub mod experiment;
 mod lines;
 pub mod metrics;
 pub mod run;
+pub mod scores;
 pub mod source;
 pub mod spans;
 pub mod stats;

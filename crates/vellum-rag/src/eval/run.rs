@@ -3,13 +3,12 @@
 //! A ranking of chunks becomes one of documents by keeping each document's best chunk. Rankings are made one after the
 //! other, so that the time of each is that of a query alone; answers are made several at a time.
 
-use super::dataset::{Dataset, Evidence, Query};
+use super::dataset::{Evidence, Query};
 use super::metrics::{self, Values};
 use super::source::SOURCE;
 use super::spans::Passage;
 use crate::answer::{self, Answer, AskRequest};
 use crate::app::App;
-use crate::collections;
 use crate::jobs;
 use crate::search::{self, Hit, Mode, SearchRequest};
 use futures::{StreamExt, TryStreamExt};
@@ -19,6 +18,7 @@ use vellum_core::access::{Pass, VersionPass};
 use vellum_core::collection::Collection;
 use vellum_core::document::Span;
 use vellum_core::job::JobState;
+use vellum_core::ports::WithVectors;
 use vellum_core::{Error, ErrorKind, Result};
 
 /// Documents of a ranking, and passages that are kept of it.
@@ -37,7 +37,7 @@ pub struct Ranking {
     pub documents: Vec<(String, f32)>,
     /// Passages, best first, at most [`DEPTH`]; empty for a query without evidence.
     pub passages: Vec<Passage>,
-    /// How long the search took.
+    /// How long the search took; zero where that was not measured.
     pub took: Duration,
 }
 
@@ -63,55 +63,95 @@ pub async fn ingest(app: &Arc<App>, pass: &Pass) -> Result<()> {
     }
 }
 
-/// Returns the ranking of every judged query, in the order of the dataset.
+/// By what the queries of a dataset call documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// By their file names, which are the ids of a corpus.
+    File,
+    /// By their uris.
+    Uri,
+}
+
+/// What is asked: a version of a collection, with the names of its documents.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) at: &'a VersionPass,
+    /// The collection, seen through the version.
+    pub(crate) seen: &'a Collection,
+    pub(crate) names: Names,
+}
+
+/// Returns the ranking of each of the queries, in their order.
 ///
 /// # Errors
-/// What [`search::search`] fails with.
+/// What [`search::search_in`] fails with.
 pub(super) async fn rank(
-    app: &App,
-    pass: &Pass,
-    dataset: &Dataset,
+    target: Target<'_>,
+    queries: &[&Query],
     mode: Mode,
     done: &(dyn Fn() + Sync),
 ) -> Result<Vec<Ranking>> {
-    let (collection, live) = &collections::live(app, pass).await?;
     let mut rankings = Vec::new();
-    for query in dataset.judged() {
+    for query in queries {
         if rankings.is_empty() {
             // What is read or made on first use is not the query's time.
-            find(app, live, collection, query, mode).await?;
+            measure(target, query, mode).await?;
         }
-        rankings.push(find(app, live, collection, query, mode).await?);
+        rankings.push(measure(target, query, mode).await?);
         done();
     }
     Ok(rankings)
 }
 
-/// Returns what one query finds.
-///
-/// # Errors
-/// What [`search::search_in`] fails with.
-pub(crate) async fn find(
-    app: &App,
-    pass: &VersionPass,
-    collection: &Collection,
-    query: &Query,
-    mode: Mode,
-) -> Result<Ranking> {
+/// Returns what one query finds; the time is that of the whole search, as users wait for it.
+async fn measure(target: Target<'_>, query: &Query, mode: Mode) -> Result<Ranking> {
+    let Target { app, at, seen, .. } = target;
     let request = SearchRequest::new(&query.text, CHUNK_DEPTH, mode);
     let started = app.clock.elapsed();
-    let hits = search::rank_in(app, pass, collection, &request)
+    let found = search::search_in(app, at, seen, &request, WithVectors::No)
         .await
         .map_err(|error| error.context(format_args!("query `{}`", query.id)))?;
     let took = app.clock.elapsed().saturating_sub(started);
+    ranking(target, query, &found.hits, &found.notes, took)
+}
+
+/// Returns the order that one query finds; no time is told, as less is done than in a search that users make.
+///
+/// # Errors
+/// What [`search::search_in`] fails with; `Unavailable` where a model did not answer.
+pub(crate) async fn find(target: Target<'_>, query: &Query, mode: Mode) -> Result<Ranking> {
+    let Target { app, at, seen, .. } = target;
+    let request = SearchRequest::new(&query.text, CHUNK_DEPTH, mode);
+    let (hits, notes) = search::rank_in(app, at, seen, &request)
+        .await
+        .map_err(|error| error.context(format_args!("query `{}`", query.id)))?;
+    ranking(target, query, &hits, &notes, Duration::ZERO)
+}
+
+fn ranking(
+    target: Target<'_>,
+    query: &Query,
+    hits: &[Hit],
+    notes: &[String],
+    took: Duration,
+) -> Result<Ranking> {
+    if let Some(note) = notes.first() {
+        // What was measured of half a search would be taken for the worth of a whole one.
+        let message = format!("query `{}` was searched with less: {note}", query.id);
+        return Err(Error::new(ErrorKind::Unavailable, message)
+            .with_hint("measure again when `vellum check` finds every model at work"));
+    }
+    let names = target.names;
     let passages = match query.evidence[..] {
         [] => Vec::new(),
-        _ => hits.iter().take(DEPTH).map(passage).collect(),
+        _ => hits.iter().take(DEPTH).map(|hit| passage(hit, names)).collect(),
     };
     let mut documents: Vec<(String, f32)> = Vec::new();
     for hit in hits {
-        if !documents.iter().any(|(id, _)| *id == hit.chunk.source) {
-            documents.push((hit.chunk.source.clone(), hit.score));
+        let name = names.of(hit);
+        if !documents.iter().any(|(id, _)| id == name) {
+            documents.push((name.to_owned(), hit.score));
         }
     }
     metrics::order(&mut documents);
@@ -123,48 +163,52 @@ pub(crate) async fn find(
 ///
 /// # Errors
 /// What [`answer::passages`] fails with.
-pub(crate) async fn handed(
-    app: &App,
-    pass: &VersionPass,
-    collection: &Collection,
-    query: &Query,
-) -> Result<Vec<Passage>> {
+pub(crate) async fn handed(target: Target<'_>, query: &Query) -> Result<Vec<Passage>> {
+    let Target { app, at, seen, names } = target;
     let request = AskRequest { question: query.text.clone(), top_k: None, filter: None };
-    let found = answer::passages(app, pass, collection, &request)
+    let found = answer::passages(app, at, seen, &request)
         .await
         .map_err(|error| error.context(format_args!("query `{}`", query.id)))?;
-    Ok(found.hits.iter().map(passage).collect())
+    Ok(found.hits.iter().map(|hit| passage(hit, names)).collect())
 }
 
-fn passage(hit: &Hit) -> Passage {
+impl Names {
+    fn of(self, hit: &Hit) -> &str {
+        match self {
+            Self::File => &hit.chunk.source,
+            Self::Uri => &hit.chunk.uri,
+        }
+    }
+}
+
+fn passage(hit: &Hit, names: Names) -> Passage {
     let chunk = &hit.chunk;
     let (start, end) = chunk.char_range(Span { start: 0, end: chunk.text.len() });
     let pages = chunk.pages.iter().map(|start| start.page).collect();
-    Passage { document: chunk.source.clone(), start, end, pages }
+    Passage { document: names.of(hit).to_owned(), start, end, pages }
 }
 
-/// Returns the answer to every query, in the order of the dataset, from `top_k` passages each.
+/// Returns the answer to every query, in their order, from `top_k` passages each.
 ///
 /// # Errors
 /// What [`answer::ask`] fails with.
-pub(super) async fn ask_all(
+pub(super) async fn ask_all<'a>(
     app: &App,
     pass: &Pass,
-    dataset: &Dataset,
+    queries: &'a [Query],
     top_k: usize,
     done: &(dyn Fn() + Sync),
 ) -> Result<Vec<Answer>> {
-    futures::stream::iter(&dataset.queries)
-        .map(|query| async move {
-            let question = query.text.clone();
-            let request = AskRequest { question, top_k: Some(top_k), filter: None };
-            let answer = answer::ask(app, pass, &request, None).await;
-            done();
-            answer.map_err(|error| error.context(format_args!("query `{}`", query.id)))
-        })
-        .buffered(IN_FLIGHT)
-        .try_collect()
-        .await
+    let ask = |query: &'a Query| async move {
+        let question = query.text.clone();
+        let request = AskRequest { question, top_k: Some(top_k), filter: None };
+        let answer = answer::ask(app, pass, &request, None).await;
+        done();
+        answer.map_err(|error| error.context(format_args!("query `{}`", query.id)))
+    };
+    // Made before they are streamed, so that the whole can move between threads.
+    let asked: Vec<_> = queries.iter().map(ask).collect();
+    futures::stream::iter(asked).buffered(IN_FLIGHT).try_collect().await
 }
 
 /// Returns how an answer stands to what is known of its query; each value is 0 or 1.

@@ -16,7 +16,7 @@ use crate::app::{App, Settings};
 use crate::collections;
 use crate::eval::dataset::{Dataset, Query};
 use crate::eval::metrics::Values;
-use crate::eval::run::{self, Ranking};
+use crate::eval::run::{self, Names, Ranking, Target};
 use crate::eval::{experiment, stats};
 use crate::search::{self, Mode, SearchRequest};
 use async_trait::async_trait;
@@ -310,15 +310,21 @@ impl Stand for Product {
 }
 
 impl Product {
+    /// Returns what is asked, over the ports of `app`.
+    fn target<'a>(&'a self, app: &'a App) -> Target<'a> {
+        let (at, seen) = (&self.store.live, &self.collection);
+        Target { app, at, seen, names: Names::File }
+    }
+
     async fn scores(&self, query: &Query) -> Result<Values> {
-        let Self { app, collection, store, .. } = self;
+        let target = self.target(&self.app);
         Ok(match self.shared.depth {
             Depth::At(k) => {
-                let found = run::find(app, &store.live, collection, query, Mode::Hybrid).await?;
+                let found = run::find(target, query, Mode::Hybrid).await?;
                 experiment::score(query, &found, &[k])
             }
             Depth::TopK => {
-                let passages = run::handed(app, &store.live, collection, query).await?;
+                let passages = run::handed(target, query).await?;
                 experiment::score_handed(query, &passages)
             }
         })
@@ -338,8 +344,7 @@ impl Product {
                         .await?;
                 }
                 Depth::TopK => {
-                    let found = run::handed(&self.bare, &self.store.live, &self.collection, query);
-                    found.await?;
+                    run::handed(self.target(&self.bare), query).await?;
                 }
             }
             times.push(self.bare.clock.elapsed().saturating_sub(began).as_secs_f64() * 1e3);

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use vellum_core::access::{Pass, Principal, Verb};
 use vellum_core::collection::Tuning;
+use vellum_core::feedback::{Cited, Feedback, Verdict};
 use vellum_core::ids::DocumentId;
 use vellum_core::ledger::{LedgerRow, Scope};
 use vellum_core::ports::{Metastore, WithVectors};
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_rag::app::App;
 use vellum_rag::archive::{self, Archive, Imported, Originals};
+use vellum_rag::datasets::{self, Absent};
+use vellum_rag::feedback::{self, Opinion};
 use vellum_rag::search::{Hit, Mode, SearchRequest, search};
 use vellum_rag::{collections, documents, jobs};
 
@@ -112,6 +115,89 @@ async fn what_is_imported_is_what_was_exported() {
     assert_eq!((ended.report.unchanged, ended.report.chunks), (N as u64 + 2, 0), "{ended:?}");
 }
 
+/// Adds a dataset and two opinions to the collection of [`filled`].
+async fn judge(app: &App) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("qrels")).unwrap();
+    let query = "{\"_id\":\"q\",\"text\":\"is valve 3 open\"}\n";
+    std::fs::write(dir.path().join("queries.jsonl"), query).unwrap();
+    std::fs::write(dir.path().join("qrels/test.tsv"), "q\t3.txt\t1\n").unwrap();
+    let (pass, name) = (named("default"), Some("valves".parse().unwrap()));
+    datasets::add(app, &pass, dir.path(), name, Absent::Refuse).await.unwrap();
+    for (question, names) in [("is valve 5 open", &["5.txt", "2.txt"][..]), ("who knows", &[])] {
+        let document =
+            |name: &str| DocumentId::derive(pass.collection(), &format!("{SOURCE}{name}"));
+        let cited = |name: &&str| Cited { document: document(name), start: 0, end: 9 };
+        let opinion = Opinion {
+            question: question.to_owned(),
+            verdict: Verdict::Up,
+            comment: Some("so it is".to_owned()),
+            cited: names.iter().map(cited).collect(),
+        };
+        feedback::give(app, &pass, opinion).await.unwrap();
+    }
+}
+
+async fn opinions(app: &App, name: &str) -> Vec<Feedback> {
+    feedback::list(app, &named(name), None, 99).await.unwrap()
+}
+
+#[tokio::test]
+async fn datasets_and_opinions_travel() {
+    let world = filled().await;
+    let app = world.app();
+    judge(&app).await;
+    let bytes = exported(&app, Originals::Without).await;
+    let other = World::new();
+    let there = other.app();
+    let made = import(&there, "default", &bytes).await.unwrap();
+    assert_eq!((made.datasets, made.opinions), (1, 2));
+    let told = |it: &[datasets::Summary]| it.iter().map(|it| it.queries).collect::<Vec<_>>();
+    let before = datasets::list(&app, &named("default")).await.unwrap();
+    assert_eq!(told(&before), [2, 1]);
+    assert_eq!(datasets::list(&there, &named("default")).await.unwrap(), before);
+    assert_eq!(opinions(&there, "default").await, opinions(&app, "default").await);
+    assert_eq!(exported(&there, Originals::Without).await, bytes, "and exported again as it was");
+
+    // Under another name, opinions are about the documents of that collection, and mean the same.
+    import(&there, "second", &bytes).await.unwrap();
+    assert_eq!(told(&datasets::list(&there, &named("second")).await.unwrap()), [2, 1]);
+    let feedback = "feedback".parse().unwrap();
+    let open = async |name: &str| datasets::open(&there, &named(name), &feedback).await.unwrap();
+    let (first, second) = (open("default").await, open("second").await);
+    assert_eq!(first.digest, second.digest);
+    let judged = second.queries.iter().find(|query| query.text == "is valve 5 open").unwrap();
+    assert_eq!(judged.judgements.len(), 2, "{judged:?}");
+}
+
+#[tokio::test]
+async fn opinions_of_an_interrupted_import_follow_at_the_next_start() {
+    let source = filled().await;
+    judge(&source.app()).await;
+    let bytes = exported(&source.app(), Originals::Without).await;
+    let mut late = 0;
+    for nth in 0.. {
+        let world = World::new();
+        world.fuse.store(nth, Ordering::SeqCst);
+        let first = import(&world.app(), "default", &bytes).await;
+        world.fuse.store(-1, Ordering::SeqCst);
+        let seen = collections::get(&world.app(), &named("default")).await.is_ok();
+        let app = world.app();
+        archive::recover(&app, &|name| Ok(named(name.as_str()))).await.unwrap();
+        if !seen {
+            assert!(first.is_err(), "write {nth}");
+            import(&app, "default", &bytes).await.unwrap();
+        }
+        late += u32::from(seen && first.is_err());
+        assert_eq!(opinions(&app, "default").await.len(), 2, "write {nth} failed");
+        assert_eq!(datasets::list(&app, &named("default")).await.unwrap().len(), 2);
+        if first.is_ok() {
+            break;
+        }
+    }
+    assert_eq!(late, 2, "each opinion was interrupted once");
+}
+
 #[tokio::test]
 async fn originals_that_travelled_can_be_opened() {
     let world = filled().await;
@@ -161,7 +247,7 @@ async fn a_name_that_is_taken_and_a_newer_format_are_refused() {
 
     // As a later version would write it: another number, and a seal that fits.
     let mut tar = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).unwrap());
-    let manifest = br#"{"format":2,"of":"another kind"}"#;
+    let manifest = br#"{"format":3,"of":"another kind"}"#;
     let mut header = tar::Header::new_gnu();
     header.set_size(manifest.len() as u64);
     tar.append_data(&mut header, "manifest.json", &manifest[..]).unwrap();

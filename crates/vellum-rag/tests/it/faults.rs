@@ -261,6 +261,7 @@ impl Metastore for FaultyMetastore {
         self.inner.find_document(id).await
     }
     async fn put_feedback(&self, pass: &Pass, feedback: &Feedback) -> Result<()> {
+        burn(&self.fuse)?;
         self.inner.put_feedback(pass, feedback).await
     }
     async fn feedback(

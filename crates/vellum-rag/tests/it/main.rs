@@ -5,6 +5,7 @@
 mod answer;
 mod archive;
 mod copies;
+mod datasets;
 mod faults;
 mod ingest;
 mod jobs;

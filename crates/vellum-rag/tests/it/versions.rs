@@ -53,7 +53,7 @@ async fn built(app: &Arc<App>, change: &Change) -> String {
 }
 
 async fn promote(app: &App, id: &str) -> vellum_core::Result<versions::VersionSummary> {
-    versions::promote(app, &pass(), id, Missing::Refuse).await
+    versions::promote(app, &pass(), id, Missing::Refuse).await.map(|promoted| promoted.summary)
 }
 
 async fn states(app: &App) -> Vec<VersionState> {

@@ -8,12 +8,12 @@ use vellum_core::error::{Error, ErrorKind, Result};
 use vellum_core::job::{Job, Report};
 use vellum_core::ports::{
     ConvertedCache, Converter, Embedder, EmbeddingCache, KeptOriginals, Metastore, ObjectStore,
-    VectorStore,
+    Shelf, VectorStore,
 };
 use vellum_core::testing::vector_store::MemoryVectorStore;
 use vellum_core::testing::{
     HashEmbedder, ManualClock, MemoryConvertedCache, MemoryEmbeddingCache, MemoryKeptOriginals,
-    MemoryMetastore, MemoryObjectStore, PlainConverter,
+    MemoryMetastore, MemoryObjectStore, MemoryShelf, PlainConverter,
 };
 use vellum_rag::app::{App, Settings};
 use vellum_rag::jobs::{self, Jobs, Request};
@@ -32,6 +32,7 @@ pub(crate) struct World {
     pub(crate) kept: Arc<MemoryKeptOriginals>,
     /// `None` unless a test sets it: builds then read originals.
     pub(crate) converted: Option<Arc<MemoryConvertedCache>>,
+    pub(crate) shelf: Arc<MemoryShelf>,
     /// Port calls until one fails; negative means never.
     pub(crate) fuse: Arc<AtomicI64>,
 }
@@ -46,6 +47,7 @@ impl World {
             embeddings: Arc::default(),
             kept: Arc::default(),
             converted: None,
+            shelf: Arc::default(),
             fuse: Arc::new(AtomicI64::new(-1)),
         }
     }
@@ -76,6 +78,7 @@ impl World {
             embedder: self.embedder.clone() as Arc<dyn Embedder>,
             earlier_embedders: Vec::new(),
             kept: self.kept.clone() as Arc<dyn KeptOriginals>,
+            shelf: self.shelf.clone() as Arc<dyn Shelf>,
             vectors,
             metastore,
             reranker: None,

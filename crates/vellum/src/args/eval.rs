@@ -3,7 +3,7 @@
 use super::{CollectionArg, JsonArg, Mode, Split};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use vellum_core::ids::CollectionName;
+use vellum_core::ids::{CollectionName, DatasetName};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -117,6 +117,65 @@ pub(crate) enum Experiments {
         /// Id, first digits of it, or name
         experiment: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Datasets {
+    /// Keep a dataset for a collection: its queries.jsonl, qrels/test.tsv and spans.jsonl; documents by uri or file name
+    Add {
+        /// Collection
+        collection: CollectionName,
+        /// Folder of the dataset; a corpus.jsonl in it is not looked at
+        dir: PathBuf,
+        /// Name of the dataset [default: that of the folder]
+        #[arg(long, value_name = "NAME")]
+        name: Option<DatasetName>,
+        /// Leave out what is said of documents that the collection does not have
+        #[arg(long)]
+        lenient: bool,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// The datasets of a collection; `feedback` is what people thought of answers
+    List {
+        /// Collection
+        #[arg(default_value = "default")]
+        collection: CollectionName,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Remove a dataset, and what versions were worth on it
+    Remove {
+        /// Collection
+        collection: CollectionName,
+        /// Dataset
+        name: DatasetName,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// Collection
+    pub(crate) name: CollectionName,
+    /// The version that may be better or worse, or its first digits [default: the newest that is ready]
+    pub(crate) version: Option<String>,
+    /// The version to compare with [default: the live one]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) against: Option<String>,
+    /// Ask this dataset only
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dataset: Option<DatasetName>,
+    /// Metric that decides, such as ndcg_at_10, recall_at_5 or evidence_recall_at_5
+    #[arg(long, value_name = "METRIC", default_value = DECIDING)]
+    pub(crate) metric: String,
+    /// Count judged documents that a version does not have as not found
+    #[arg(long)]
+    pub(crate) lenient: bool,
+    /// Write a report as one page of HTML with plots; needs a single dataset
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
 }
 
 /// What is measured of an experiment.

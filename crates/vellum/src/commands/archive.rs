@@ -41,11 +41,13 @@ pub(crate) async fn export(session: &Session, args: Export) -> Result<Outcome> {
         print::json(&report)?;
     } else {
         print::line(format_args!(
-            "exported {name} to {}: {} documents, {} chunks, {} originals, {:.1} MB",
+            "exported {name} to {}: {} documents, {} chunks, {} originals, {} datasets, {} opinions, {:.1} MB",
             report.file,
             report.documents,
             report.chunks,
             report.originals,
+            report.datasets,
+            report.opinions,
             report.bytes as f64 / 1e6
         ))?;
     }
@@ -78,8 +80,13 @@ pub(crate) async fn import(session: &Session, args: Import) -> Result<Outcome> {
         print::json(&report)?;
     } else {
         print::line(format_args!(
-            "imported {}: {} documents, {} chunks, {} originals",
-            report.collection, report.documents, report.chunks, report.originals
+            "imported {}: {} documents, {} chunks, {} originals, {} datasets, {} opinions",
+            report.collection,
+            report.documents,
+            report.chunks,
+            report.originals,
+            report.datasets,
+            report.opinions
         ))?;
     }
     Ok(Outcome::Yes)

@@ -1,31 +1,39 @@
 //! `vellum check`: claims about what is needed, each tried.
+//!
+//! What only makes search worse when it fails, a reranker, is told and does not make the answer a no: it is not needed.
 
-use crate::args::{Check, Output};
+use crate::args::{self, Output};
 use crate::local::local;
 use crate::print::{self, Outcome};
+use crate::remote::Remote;
 use crate::session;
 use comfy_table::{Table, presets};
 use serde::Serialize;
+use std::borrow::Cow;
 use vellum_core::ports::TextKind;
 use vellum_core::{Error, Result};
+use vellum_http::wire::Check;
 use vellum_server::compose::compose;
 use vellum_server::config::Config;
-use vellum_server::data_dir::{self, Opened};
+use vellum_server::data_dir::{self, Endpoint, Opened};
 
 /// A claim and whether it holds.
 #[derive(Debug, Serialize)]
 struct Claim {
-    claim: &'static str,
+    claim: Cow<'static, str>,
     ok: bool,
+    /// Whether the rest works without it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    degrades: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
 
-pub(crate) async fn check(config: &Config, args: Check) -> Result<Outcome> {
+pub(crate) async fn check(config: &Config, args: args::Check) -> Result<Outcome> {
     let claims = claims(config).await;
-    let ok = claims.iter().all(|claim| claim.ok);
+    let ok = claims.iter().all(|claim| claim.ok || claim.degrades);
     if args.json.json || args.output == Output::Json {
         print::json(&serde_json::json!({ "ok": ok, "checks": claims }))?;
         return Ok(Outcome::of(ok));
@@ -33,12 +41,16 @@ pub(crate) async fn check(config: &Config, args: Check) -> Result<Outcome> {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     for claim in claims {
-        let mark = if claim.ok { "ok" } else { "FAILED" };
+        let mark = match (claim.ok, claim.degrades) {
+            (true, _) => "ok",
+            (false, true) => "DEGRADED",
+            (false, false) => "FAILED",
+        };
         let mut detail = claim.reason.unwrap_or_default();
         if let Some(hint) = claim.hint {
             detail = format!("{detail}\nhint: {hint}");
         }
-        table.add_row([mark, claim.claim, &detail]);
+        table.add_row([mark, claim.claim.as_ref(), &detail]);
     }
     print::line(table.trim_fmt())?;
     Ok(Outcome::of(ok))
@@ -55,12 +67,9 @@ async fn claims(config: &Config) -> Vec<Claim> {
     let dir = match data_dir::open(&path) {
         Ok(Opened::Owned(dir)) => dir,
         Ok(Opened::Served(endpoint)) => {
-            let remote = crate::remote::Remote::new(&endpoint);
-            let answered = match remote {
-                Ok(remote) => remote.get::<serde_json::Value>("collections").await.map(|_| ()),
-                Err(error) => Err(error),
-            };
-            return vec![claim(OWNED, Ok(())), claim("its server answers", answered)];
+            let mut claims = vec![claim(OWNED, Ok(()))];
+            claims.extend(of_server(&endpoint).await);
+            return claims;
         }
         Err(error) => return vec![claim(OWNED, Err(error))],
     };
@@ -79,14 +88,40 @@ async fn claims(config: &Config) -> Vec<Claim> {
     let probe = ["vellum".to_owned()];
     let embedded = app.embedder.embed(&probe, TextKind::Query).await.map(|_| ());
     claims.push(claim("the embedder embeds", embedded));
+    if let Some(reranker) = &app.reranker {
+        let scores = claim("the reranker scores", reranker.check().await);
+        claims.push(Claim { degrades: !scores.ok, ..scores });
+    }
     claims
+}
+
+/// Returns what a server says of itself.
+async fn of_server(endpoint: &Endpoint) -> Vec<Claim> {
+    const ANSWERS: &str = "its server answers";
+    let ready = match Remote::new(endpoint) {
+        Ok(remote) => remote.readiness().await,
+        Err(error) => Err(error),
+    };
+    let ready = match ready {
+        Ok(ready) => ready,
+        Err(error) => return vec![claim(ANSWERS, Err(error))],
+    };
+    let port = |check: Check| Claim {
+        claim: format!("its {} could serve", check.name).into(),
+        ok: check.ok,
+        degrades: check.degrades,
+        reason: check.reason,
+        hint: check.hint,
+    };
+    std::iter::once(claim(ANSWERS, Ok(()))).chain(ready.checks.into_iter().map(port)).collect()
 }
 
 fn claim(claim: &'static str, outcome: Result<()>) -> Claim {
     let error = outcome.err();
     Claim {
-        claim,
+        claim: claim.into(),
         ok: error.is_none(),
+        degrades: false,
         hint: error.as_ref().and_then(Error::hint).map(str::to_owned),
         reason: error.map(|error| error.full_message()),
     }

@@ -1,7 +1,8 @@
-//! `vellum collection list|show|set|create|delete`; versions are in [`super::version`].
+//! `vellum collection list|show|set|create|delete`; versions are in [`super::version`] and [`super::compare`], datasets in
+//! [`super::dataset`].
 
 use crate::args::Collection;
-use crate::commands::{archive, ingest, version};
+use crate::commands::{archive, compare, dataset, ingest, version};
 use crate::print::{self, Outcome};
 use crate::session::{self, Session};
 use comfy_table::{Table, presets};
@@ -31,6 +32,8 @@ pub(crate) async fn collection(config: &Config, args: Collection) -> Result<Outc
             let request = PromoteRequest { version, accept_missing };
             version::promote(&session, &name, &request, json).await
         }
+        Collection::Compare(args) => compare::compare(config, &session, args).await,
+        Collection::Dataset(action) => dataset::dataset(&session, action).await,
         Collection::Rollback { name, json } => version::roll_back(&session, &name, json).await,
         Collection::Delete { name, version: Some(version), .. } => {
             session.delete_version(&name, &version).await?;

@@ -1,4 +1,4 @@
-//! `vellum collection versions|build|promote|rollback`, and `delete --version`.
+//! `vellum collection versions|build|promote|rollback`, and `delete --version`; [`super::compare`] compares them.
 
 use crate::args::{Build, JsonArg};
 use crate::commands::ingest;
@@ -7,7 +7,10 @@ use crate::session::Session;
 use comfy_table::{Table, presets};
 use vellum_core::ids::CollectionName;
 use vellum_core::{Error, ErrorKind, Result};
-use vellum_http::wire::{BuildReport, BuildRequest, PromoteRequest, VersionInfo, VersionState};
+use vellum_http::wire::{
+    BuildReport, BuildRequest, PromoteReport, PromoteRequest, VersionInfo, VersionScore,
+    VersionState,
+};
 
 pub(crate) async fn list(
     session: &Session,
@@ -33,6 +36,7 @@ pub(crate) async fn list(
         "OVERLAP",
         "LANGUAGE",
         "EMBEDDER",
+        "SCORES",
     ]);
     for it in list.versions {
         table.add_row([
@@ -47,10 +51,17 @@ pub(crate) async fn list(
             it.splitter.overlap_tokens.to_string(),
             it.language.unwrap_or_default(),
             it.embedder,
+            scores(&it.scores),
         ]);
     }
     print::line(table.trim_fmt())?;
     Ok(Outcome::Yes)
+}
+
+/// Tells what a version was worth on each dataset.
+fn scores(scores: &[VersionScore]) -> String {
+    let score = |it: &VersionScore| format!("{} {:.4}", it.dataset, it.mean);
+    scores.iter().map(score).collect::<Vec<_>>().join(", ")
 }
 
 /// Builds a version with a progress bar.
@@ -129,7 +140,13 @@ pub(crate) async fn promote(
     json: JsonArg,
 ) -> Result<Outcome> {
     let live = session.promote(name, request).await?;
-    now_live(name, &live, json)
+    live.warnings.iter().for_each(print::warn);
+    if json.json {
+        print::json(&live)?;
+        return Ok(Outcome::Yes);
+    }
+    let PromoteReport { version, .. } = live;
+    now_live(name, &version, json)
 }
 
 pub(crate) async fn roll_back(

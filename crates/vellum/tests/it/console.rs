@@ -1,4 +1,4 @@
-//! The console in a real browser: ask, read the answer, follow a citation to its page.
+//! The console in a real browser: ask, read the answer, follow a citation to its page; versions and what they are worth.
 
 use crate::tool::{Tool, root};
 use std::process::{Command, Stdio};
@@ -53,4 +53,33 @@ fn ask_and_follow_a_citation() {
     let hostile = page(&format!("{base}/?q=What+is+the+code+word%3F")).unwrap();
     assert!(hostile.contains("marzipan"), "{hostile}");
     assert!(!hostile.contains("<img src=\"x\"") && !hostile.contains("<title>owned"), "{hostile}");
+}
+
+#[test]
+fn versions_and_what_they_are_worth() {
+    let tool = Tool::with_documents();
+    tool.json(&["ingest", "docs", "--json"]);
+    let set = tool.docs().with_file_name("set");
+    std::fs::create_dir_all(set.join("qrels")).unwrap();
+    std::fs::write(set.join("queries.jsonl"), "{\"_id\":\"q\",\"text\":\"pump pressure\"}\n")
+        .unwrap();
+    std::fs::write(set.join("qrels/test.tsv"), "q\tpump.txt\t1\n").unwrap();
+    tool.json(&["collection", "dataset", "add", "default", "set", "--json"]);
+    let build = ["collection", "build", "default", "--max-tokens", "40", "--json"];
+    let built = tool.json(&build);
+    let id = built["version"].as_str().unwrap();
+    tool.json(&["collection", "compare", "default", "--json"]);
+    let server = tool.serve(&["serve"]);
+    let Some(shown) = page(&format!("http://{}/versions", server.address)) else {
+        eprintln!("skipped: no Chromium on this machine");
+        return;
+    };
+    let version = shown.split(&format!("id=\"v-{id}\"")).nth(1).unwrap();
+    let version = version.split("</li>\n").next().unwrap();
+    assert!(version.contains("state ready") && version.contains("up to 40 tokens"), "{version}");
+    assert!(version.contains("nDCG@10 on set</dt><dd>1.0000"), "{version}");
+    for action in ["Compare with the live one", "Promote…", "Undecided: ndcg_at_10"] {
+        assert!(version.contains(action), "{action}: {version}");
+    }
+    assert!(shown.contains("Build another version") && !shown.contains("Roll back"), "{shown}");
 }

@@ -170,3 +170,19 @@ fn the_token_file_is_for_its_user_only() {
     let ran = run(&mut tool.command(&["collection", "list"]));
     assert_eq!(ran.status, 0);
 }
+
+#[test]
+fn a_reranker_that_does_not_answer_is_told_and_is_not_needed() {
+    let tool = Tool::new();
+    // Nothing listens on the discard port.
+    let check = |more: &[&str]| {
+        let mut command = tool.command(&[&["check"], more].concat());
+        run(command.env("VELLUM_RERANKER_MODEL", "http://127.0.0.1:9/"))
+    };
+    let ran = check(&["--json"]);
+    assert_eq!((ran.status, &ran.json()["ok"]), (0, &json!(true)), "{ran:?}");
+    let claims = ran.json()["checks"].as_array().unwrap().clone();
+    let last = claims.last().unwrap();
+    assert_eq!((&last["ok"], &last["degrades"]), (&json!(false), &json!(true)), "{last}");
+    assert!(check(&[]).stdout.contains(" DEGRADED  the reranker scores"));
+}

@@ -1,7 +1,7 @@
 //! Index versions, export and import through the binary, and SIGKILL amid each of them.
 
 use crate::kill::Random;
-use crate::tool::{Ran, Tool};
+use crate::tool::{Ran, Tool, root};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -197,6 +197,100 @@ fn a_collection_travels_in_one_file() {
     assert_eq!(list["collections"].as_array().unwrap().len(), 0);
 }
 
+#[test]
+fn a_file_of_the_first_format_is_imported() {
+    let tool = Tool::new();
+    let file = root().join("crates/vellum/tests/fixtures/export-1.vellum");
+    let made = must(&import(&tool, &file, &[]), 0).json();
+    assert_eq!(made["digest"], "42db00eeda974ae3950146518ee769e0");
+    let counts = ["documents", "chunks", "originals", "datasets", "opinions"];
+    assert_eq!(counts.map(|key| made[key].as_u64().unwrap()), [3, 2, 2, 0, 0]);
+    let shown = tool.json(&["collection", "show", "--json"]);
+    assert_eq!(shown["retrieval"]["leg_limit"], 30);
+    let found = tool.json(&["search", "pump pressure", "--json"]);
+    assert_eq!(found["hits"][0]["text"], "The pump pressure limit is 7 bar. Never exceed it.");
+}
+
+/// Writes a dataset with a question about each document of [`filled`].
+fn with_dataset(tool: &Tool) -> String {
+    let (mut queries, mut qrels) = (String::new(), String::new());
+    for n in 0..DOCUMENTS {
+        queries += &format!("{{\"_id\":\"q{n}\",\"text\":\"how often is valve {n} serviced\"}}\n");
+        qrels += &format!("q{n}\t{n}.txt\t1\n");
+    }
+    let folder = tool.docs().with_file_name("valves");
+    fs::create_dir_all(folder.join("qrels")).unwrap();
+    fs::write(folder.join("queries.jsonl"), queries).unwrap();
+    fs::write(folder.join("qrels/test.tsv"), qrels).unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn versions_are_compared_on_datasets_of_the_collection() {
+    let tool = filled();
+    let dir = with_dataset(&tool);
+    let none = tool.run(&["collection", "compare", "default"]);
+    assert!(must(&none, 2).stderr.contains("vellum collection build"), "{none:?}");
+    let built = tool.json(&BUILD);
+    let id = built["version"].as_str().unwrap();
+    let none = tool.run(&["collection", "compare", "default"]);
+    assert!(
+        must(&none, 2).stderr.contains("vellum collection dataset add default DIR"),
+        "{none:?}"
+    );
+    let added = tool.json(&["collection", "dataset", "add", "default", &dir, "--json"]);
+    assert_eq!((&added["name"], &added["judged"]), (&"valves".into(), &DOCUMENTS.into()));
+
+    let report = tool.data().with_file_name("report.html");
+    let compare = ["collection", "compare", "default", "--json"];
+    let ran = tool.run(&[&compare[..], &["--report", report.to_str().unwrap()]].concat());
+    let here = ran.json();
+    let on = &here["datasets"][0];
+    let worse = on["verdict"] == "worse";
+    assert_eq!(ran.status, i32::from(worse), "{here}");
+    assert_eq!((&here["version"], &on["metric"]), (&id.into(), &"ndcg_at_10".into()));
+    assert_eq!(on["difference"]["n"], DOCUMENTS);
+    assert!(fs::read_to_string(&report).unwrap().contains("<svg"));
+
+    // The same through a server.
+    let server = tool.serve(&["serve"]);
+    let there = tool.run(&compare).json();
+    assert_eq!(there["datasets"][0]["difference"], on["difference"]);
+    let told = tool.run(&["collection", "compare", "default", &id[..8], "--metric", "recall_at_3"]);
+    assert!(told.stdout.contains("recall_at_3 of hybrid"), "{told:?}");
+    let wrong = tool.run(&["collection", "compare", "default", "--metric", "luck"]);
+    assert!(
+        must(&wrong, 2).stderr.contains("there are evidence")
+            || wrong.stderr.contains("ndcg_at_10")
+    );
+    let versions = tool.json(&["collection", "versions", "--json"]);
+    for version in versions["versions"].as_array().unwrap() {
+        assert_eq!(version["scores"][0]["dataset"], "valves", "{version}");
+    }
+    let table = tool.run(&["collection", "versions"]);
+    assert!(must(&table, 0).stdout.contains("valves "), "{table:?}");
+    assert_eq!(server.terminate(), Some(0));
+
+    let list = tool.json(&["eval", "list", "--json"]);
+    let experiments = list["experiments"].as_array().unwrap();
+    assert_eq!(experiments.len(), 6, "{list}");
+    let of = |it: &Value| it["index_version"] == id && it["collection"] == "default";
+    assert_eq!(experiments.iter().filter(|it| of(it)).count(), 3);
+    let promoted = tool.json(&["collection", "promote", "default", id, "--json"]);
+    assert_eq!(promoted["warnings"].as_array().unwrap().is_empty(), !worse, "{promoted}");
+
+    // Datasets travel with their collection, and go away with it.
+    let file = tool.data().with_file_name("judged.vellum");
+    assert_eq!(must(&export(&tool, &file, &[]), 0).json()["datasets"], 1);
+    let other = Tool::new();
+    assert_eq!(must(&import(&other, &file, &[]), 0).json()["datasets"], 1);
+    let listed = other.json(&["collection", "dataset", "list", "default", "--json"]);
+    assert_eq!(listed["datasets"][0]["queries"], DOCUMENTS);
+    must(&tool.run(&["collection", "dataset", "remove", "default", "valves"]), 0);
+    must(&other.run(&["collection", "delete", "default", "--yes"]), 0);
+    assert!(!other.data().join("datasets/default").exists());
+}
+
 /// Starts a command and kills it after a part of the time that a whole run takes.
 fn kill_amid(tool: &Tool, args: &[&str], whole: Duration, random: &mut Random) {
     let mut child = tool.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -258,6 +352,7 @@ fn a_kill_amid_build_promote_export_or_import_loses_nothing() {
     };
     let first = args(&file(kills));
     let first: Vec<&str> = first.iter().map(String::as_str).collect();
+    tool.json(&["collection", "dataset", "add", "default", &with_dataset(&tool), "--json"]);
     let (_, exporting) = timed(&tool, &first);
     for kill in 0..kills {
         let target = file(kill);
@@ -280,5 +375,7 @@ fn a_kill_amid_build_promote_export_or_import_loses_nothing() {
         assert_eq!(other.digest(), before, "import, kill {kill} of seed {seed}");
         let list = other.json(&["collection", "versions", "--json"]);
         assert_eq!(list["versions"].as_array().unwrap().len(), 1);
+        let list = other.json(&["collection", "dataset", "list", "--json"]);
+        assert_eq!(list["datasets"][0]["queries"], DOCUMENTS, "import, kill {kill} of seed {seed}");
     }
 }

@@ -1,6 +1,6 @@
 //! `vellum eval --dataset DIR`: read, ingest or reuse, measure, keep, tell.
 
-use super::compare::Decision;
+use super::compare;
 use super::index::{self, Index, Reuse};
 use super::shelf::Shelf;
 use super::{summary, write, write_files};
@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use vellum_core::{Error, ErrorKind, Result};
+use vellum_rag::eval::compare::Decision;
 use vellum_rag::eval::dataset::{self, Dataset};
 use vellum_rag::eval::experiment::{self, Experiment, Plan};
 use vellum_rag::eval::run::{self, Ranking};
@@ -51,17 +52,17 @@ pub(super) async fn measure(config: &Config, shelf: &Shelf, args: EvalRun) -> Re
     if args.json.json {
         let mut document = summary::to_json(&experiment);
         if let Some(decision) = &decision {
-            document["comparison"] = decision.to_json();
+            document["comparison"] = compare::to_json(decision);
         }
         print::json(&document)?;
     } else {
         summary::tell(&experiment)?;
         if let Some(decision) = &decision {
             print::line("")?;
-            decision.tell()?;
+            compare::tell(decision)?;
         }
     }
-    Ok(decision.map_or(Outcome::Yes, |decision| decision.outcome()))
+    Ok(decision.as_ref().map_or(Outcome::Yes, compare::outcome))
 }
 
 async fn run_plan(

@@ -2,19 +2,19 @@
 //!
 //! - [`measure`]: `vellum eval --dataset DIR`. The corpus is ingested into an index of its own ([`index`]): no collection
 //!   of the user is touched, and a running server is not in the way.
-//! - [`shelf`]: experiments are files in the data directory, `evals/<id>.json`, which `list`, `show`, `compare` and `delete`
+//! - [`shelf`]: experiments are files in the data directory, `evals/<id>.json`, those on versions of collections too, which `list`, `show`, `compare` and `delete`
 //!   work on. Files rather than rows of the metadata store: that belongs to one process, while evaluations run beside a
 //!   server; a file is written once and never changed; and it can be kept in a repository as a baseline.
 //! - [`export`]: a dataset from what people thought of answers.
 //! - [`summary`]: what is printed; [`csv`] and [`report`]: what is written to files.
 
-mod compare;
+pub(crate) mod compare;
 mod csv;
 mod export;
 mod index;
 mod measure;
 mod report;
-mod shelf;
+pub(crate) mod shelf;
 mod summary;
 mod svg;
 
@@ -24,6 +24,7 @@ use crate::session;
 use shelf::Shelf;
 use std::path::Path;
 use vellum_core::{Error, Result};
+use vellum_rag::eval::compare::Decision;
 use vellum_rag::eval::experiment::Experiment;
 use vellum_server::config::Config;
 
@@ -43,14 +44,14 @@ pub(crate) async fn eval(config: &Config, args: args::Eval) -> Result<Outcome> {
         }
         Some(Experiments::Compare { a, b, metric, part, report, json }) => {
             let (a, b) = (shelf.find(&a)?, shelf.find(&b)?);
-            let decision = compare::Decision::between(&a, &b, &metric, part)?;
+            let decision = Decision::between(&a, &b, &metric, part.map(compare::name))?;
             write_files(&b, Some(&decision), &EvalFiles { report, csv: None })?;
             if json.json {
-                print::json(&decision.to_json())?;
+                print::json(&compare::to_json(&decision))?;
             } else {
-                decision.tell()?;
+                compare::tell(&decision)?;
             }
-            Ok(decision.outcome())
+            Ok(compare::outcome(&decision))
         }
         Some(Experiments::Export { dir, collection }) => {
             let session = session::open(config).await?;
@@ -64,9 +65,9 @@ pub(crate) async fn eval(config: &Config, args: args::Eval) -> Result<Outcome> {
 }
 
 /// Writes the files that were asked for.
-fn write_files(
+pub(crate) fn write_files(
     experiment: &Experiment,
-    decision: Option<&compare::Decision<'_>>,
+    decision: Option<&Decision<'_>>,
     files: &EvalFiles,
 ) -> Result<()> {
     if let Some(path) = &files.csv {

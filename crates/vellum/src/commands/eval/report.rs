@@ -1,10 +1,10 @@
 //! A report as one page of HTML: nothing is loaded from elsewhere, and it needs no script.
 
-use super::compare::{Decision, title};
+use super::compare::{lines, title};
 use super::svg::{self, Bar, Difference};
 use askama::Template;
 use vellum_core::{Error, ErrorKind, Result};
-use vellum_rag::eval::compare::Change;
+use vellum_rag::eval::compare::{Change, Decision};
 use vellum_rag::eval::experiment::{ANSWERS, Experiment, Part};
 use vellum_rag::eval::stats::Estimate;
 
@@ -187,8 +187,7 @@ fn all_metrics((part, of): (&'static str, &Part)) -> Table {
 }
 
 fn comparison<'a>(decision: &'a Decision<'a>) -> Comparison<'a> {
-    let rows: Vec<Difference> = decision
-        .lines()
+    let rows: Vec<Difference> = lines(decision)
         .map(|(part, metric, it)| Difference {
             label: format!("{part} {metric}"),
             class: match (it.is_better(), it.is_worse()) {

@@ -2,8 +2,9 @@
 
 use crate::print;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
+use vellum_backends::ShelfFolder;
+use vellum_core::ports::{Place, Shelf as _};
 use vellum_core::{Error, ErrorKind, Result};
 use vellum_rag::eval::experiment::Experiment;
 
@@ -11,54 +12,42 @@ use vellum_rag::eval::experiment::Experiment;
 const MIN_PREFIX: usize = 3;
 
 /// The experiments of a data directory.
-pub(super) struct Shelf {
-    dir: PathBuf,
+pub(crate) struct Shelf {
+    folder: ShelfFolder,
 }
 
 impl Shelf {
     /// Returns the experiments in the data directory at `data`, which need not exist.
-    pub(super) fn new(data: &Path) -> Self {
-        Self { dir: data.join("evals") }
+    pub(crate) fn new(data: &Path) -> Self {
+        Self { folder: ShelfFolder::new(data) }
     }
 
     /// Returns the folder.
     pub(super) fn dir(&self) -> &Path {
-        &self.dir
+        self.folder.evals()
     }
 
     /// Keeps an experiment: on return it is on the disk, whole.
-    pub(super) fn put(&self, experiment: &Experiment) -> Result<PathBuf> {
-        let path = self.path(&experiment.id);
-        let failed = |error| Error::io(format!("write `{}`", path.display()), error);
-        fs::create_dir_all(&self.dir).map_err(failed)?;
-        let mut file =
-            tempfile::Builder::new().prefix(".partial-").tempfile_in(&self.dir).map_err(failed)?;
-        file.write_all(&experiment.to_json()).map_err(failed)?;
-        file.as_file().sync_all().map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(path)
+    pub(super) fn put(&self, experiment: &Experiment) -> Result<()> {
+        self.folder.put(Place::Experiment(&experiment.id), &experiment.to_json())
     }
 
     /// Returns all experiments, newest first. One that cannot be read is named in a warning.
     pub(super) fn list(&self) -> Result<Vec<Experiment>> {
-        let failed = |error| Error::io(format!("read `{}`", self.dir.display()), error);
-        let entries = match fs::read_dir(&self.dir) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(failed)?,
-        };
         let mut experiments = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(failed)?.path();
-            if path.extension().is_none_or(|extension| extension != "json") {
-                continue;
-            }
-            match read(&path) {
+        for id in self.folder.experiments()? {
+            match read(&self.path(&id)) {
                 Ok(experiment) => experiments.push(experiment),
                 Err(error) => print::warn(error.full_message()),
             }
         }
         experiments.sort_by(|a, b| (b.created_ms, &b.id).cmp(&(a.created_ms, &a.id)));
         Ok(experiments)
+    }
+
+    /// Returns the experiment of a whole id.
+    pub(crate) fn get(&self, id: &str) -> Result<Experiment> {
+        read(&self.path(id))
     }
 
     /// Returns the experiment of an id, the beginning of one, a name (the newest that bears it), or the path of a file.
@@ -89,13 +78,11 @@ impl Shelf {
 
     /// Removes the experiment of an id, the beginning of one, or a name.
     pub(super) fn delete(&self, reference: &str) -> Result<()> {
-        let path = self.path(&self.find(reference)?.id);
-        fs::remove_file(&path)
-            .map_err(|error| Error::io(format!("remove `{}`", path.display()), error))
+        self.folder.remove(Place::Experiment(&self.find(reference)?.id))
     }
 
     fn path(&self, id: &str) -> PathBuf {
-        self.dir.join(format!("{id}.json"))
+        self.folder.path(Place::Experiment(id))
     }
 }
 

@@ -35,7 +35,18 @@ pub(super) fn list(experiments: &[Experiment], json: bool) -> Result<()> {
         print::note("no experiments; `vellum eval --dataset DIR` makes one");
         return Ok(());
     }
-    let mut table = table(["ID", "NAME", "MADE", "DATASET", "QUERIES", "PART", "nDCG@10", "SETUP"]);
+    let mut table = table([
+        "ID",
+        "NAME",
+        "MADE",
+        "DATASET",
+        "COLLECTION",
+        "VERSION",
+        "QUERIES",
+        "PART",
+        "nDCG@10",
+        "SETUP",
+    ]);
     for it in experiments {
         let best = it.parts().find_map(|(name, part)| Some((name, part.means.get("ndcg_at_10")?)));
         table.add_row([
@@ -43,6 +54,8 @@ pub(super) fn list(experiments: &[Experiment], json: bool) -> Result<()> {
             it.name.clone().unwrap_or_default(),
             ago(it.created_ms),
             it.dataset.name.clone(),
+            it.subject.as_ref().map(|subject| subject.collection.to_string()).unwrap_or_default(),
+            it.subject.as_ref().map(|subject| subject.version.clone()).unwrap_or_default(),
             it.dataset.queries.to_string(),
             best.map(|(name, _)| name.to_owned()).unwrap_or_default(),
             best.map(|(_, mean)| format!("{:.4}", mean.mean)).unwrap_or_default(),
@@ -60,9 +73,11 @@ pub(super) fn show(experiment: &Experiment, json: bool) -> Result<()> {
 /// Prints an experiment for people.
 pub(super) fn tell(it: &Experiment) -> Result<()> {
     let name = it.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+    let of = it.subject.as_ref().map(|it| format!(" of {}, version {}", it.collection, it.version));
     print::line(format_args!(
-        "{}: {} documents, {} queries, {} chunks, language {}; experiment {}{name}",
+        "{}{}: {} documents, {} queries, {} chunks, language {}; experiment {}{name}",
         it.dataset.name,
+        of.unwrap_or_default(),
         it.dataset.documents,
         it.dataset.queries,
         it.chunks,
@@ -149,6 +164,10 @@ pub(super) fn to_json(it: &Experiment) -> Value {
         "setup_digest": it.setup_digest,
         "modes": modes,
     });
+    if let Some(subject) = &it.subject {
+        document["collection"] = subject.collection.as_str().into();
+        document["index_version"] = subject.version.as_str().into();
+    }
     if let Some(part) = it.parts.get(ANSWERS) {
         document["answers"] = answers_json(part);
     }
