@@ -127,8 +127,9 @@ impl RetrievalSettings {
 }
 
 /// Returns how documents are cut by these settings where this embedder reads the chunks.
-pub fn cut_for(embedder: &EmbedderInfo, settings: SplitterSettings) -> SplitterSettings {
-    SplitterSettings { max_tokens: settings.max_tokens.min(embedder.max_tokens), ..settings }
+pub fn cut_for(embedder: &EmbedderInfo, settings: &SplitterSettings) -> SplitterSettings {
+    let max_tokens = settings.max_tokens.min(embedder.max_tokens);
+    SplitterSettings { max_tokens, ..settings.clone() }
 }
 
 impl Default for Settings {
@@ -210,7 +211,7 @@ impl App {
         let info = self.embedder.info();
         IndexSettings {
             converter: self.converter.version().to_owned(),
-            splitter: cut_for(info, self.settings.splitter.clone()),
+            splitter: cut_for(info, &self.settings.splitter),
             embedder: info.name.clone(),
             embedder_digest: info.digest.clone(),
             dim: info.dim,
