@@ -126,10 +126,13 @@ impl RetrievalSettings {
     }
 }
 
-/// Returns how documents are cut by these settings where this embedder reads the chunks.
-pub fn cut_for(embedder: &EmbedderInfo, settings: &SplitterSettings) -> SplitterSettings {
-    let max_tokens = settings.max_tokens.min(embedder.max_tokens);
-    SplitterSettings { max_tokens, ..settings.clone() }
+/// Returns how documents are cut by these settings where this embedder reads the chunks: the default size is lowered to what it
+/// reads, another one holds.
+pub fn cut_for(embedder: &EmbedderInfo, mut settings: SplitterSettings) -> SplitterSettings {
+    if settings.max_tokens == Settings::default().splitter.max_tokens {
+        settings.max_tokens = settings.max_tokens.min(embedder.max_tokens);
+    }
+    settings
 }
 
 impl Default for Settings {
@@ -211,7 +214,7 @@ impl App {
         let info = self.embedder.info();
         IndexSettings {
             converter: self.converter.version().to_owned(),
-            splitter: cut_for(info, &self.settings.splitter),
+            splitter: cut_for(info, self.settings.splitter.clone()),
             embedder: info.name.clone(),
             embedder_digest: info.digest.clone(),
             dim: info.dim,

@@ -221,7 +221,7 @@ fn changed(app: &App, pass: &Pass, live: &Collection, change: &Change) -> Result
         parent_tokens: change.parent_tokens.unwrap_or(now.parent_tokens),
         context: change.context.unwrap_or(now.context),
     };
-    settings.splitter = cut_for(app.embedder.info(), &splitter);
+    settings.splitter = cut_for(app.embedder.info(), splitter);
     must_be_possible(&settings.splitter)?;
     let language = match change.language.as_deref() {
         Some("auto") => None,

@@ -172,7 +172,7 @@ pub(super) async fn save(
     let winner = study.trials.get(*best).map(|trial| trial.settings.clone()).unwrap_or_default();
     let (retrieval, rest) = (retrieval(&winner)?, part(&winner, |path| path.starts_with("index.")));
     let config = workshop::config(settings, &winner)?;
-    let cut = cut_for(embedder.info(), &compose::settings(&config).splitter);
+    let cut = cut_for(embedder.info(), compose::settings(&config).splitter);
     let session = session::open(&settings.config).await?;
     let shown = session.show(name).await?;
     must_be_of(&shown, &embedder.info().name)?;
