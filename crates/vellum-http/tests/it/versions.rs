@@ -26,7 +26,8 @@ async fn built(world: &World, request: Value) -> Value {
 #[tokio::test]
 async fn a_version_is_built_listed_promoted_rolled_back_and_deleted() {
     let world = World::filled().await;
-    let job = built(&world, json!({"max_tokens": 12})).await;
+    let order = json!({"max_tokens": 12, "context": true, "parent_tokens": 40, "retrieval": {"mmr": true, "top_k": 4}});
+    let job = built(&world, order).await;
     let id = job["source"].as_str().unwrap().strip_prefix("index:").unwrap();
     let list = world.call(&format!("GET {VERSIONS}"), None).await.json();
     let states: Vec<_> =
@@ -36,6 +37,13 @@ async fn a_version_is_built_listed_promoted_rolled_back_and_deleted() {
         (&list["versions"][1]["version"], &list["versions"][1]["splitter"]["max_tokens"]),
         (&json!(id), &json!(12))
     );
+    let made = &list["versions"][1];
+    assert_eq!(made["retrieval"], json!({"mmr": true, "top_k": 4}));
+    assert_eq!(
+        (&made["splitter"]["context"], &made["splitter"]["parent_tokens"]),
+        (&json!(true), &json!(40))
+    );
+    assert_eq!(list["versions"][0]["retrieval"], json!({}));
     let again = world.call(&format!("POST {VERSIONS}"), Some(json!({}))).await;
     assert_eq!(
         (again.status, &again.json()["code"]),
@@ -43,6 +51,15 @@ async fn a_version_is_built_listed_promoted_rolled_back_and_deleted() {
         "{}",
         again.text
     );
+    for wrong in [
+        json!({"max_tokens": 9, "semantic_percentile": 0, "splitter": "semantic"}),
+        json!({"max_tokens": 9, "parent_tokens": 8}),
+        json!({"max_tokens": 9, "retrieval": {"top_k": 0}}),
+        json!({"max_tokens": 9, "retrieval": {"x": 1}}),
+    ] {
+        let reply = world.call(&format!("POST {VERSIONS}"), Some(wrong)).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{}", reply.text);
+    }
     let both = json!({"version": id, "max_tokens": 9});
     let both = world.call(&format!("POST {VERSIONS}"), Some(both)).await;
     assert_eq!(both.status, StatusCode::BAD_REQUEST, "{}", both.text);

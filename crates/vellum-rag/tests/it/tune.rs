@@ -4,11 +4,13 @@ use crate::faults::FaultyVectors;
 use crate::world::World;
 use async_trait::async_trait;
 use std::collections::HashMap;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use vellum_core::access::{Pass, Principal, Verb};
 use vellum_core::error::{Error, ErrorKind, Result};
+use vellum_core::ports::{Embedder, EmbedderInfo, TextKind};
 use vellum_core::testing::{HashEmbedder, ManualClock};
+use vellum_core::vector::Embedding;
 use vellum_rag::app::{App, Settings};
 use vellum_rag::eval::dataset::{self, Dataset};
 use vellum_rag::eval::experiment::{self, Plan};
@@ -159,6 +161,49 @@ async fn a_trial_pays_for_what_its_settings_change() {
 
     let long = settings(&[("collection.max_tokens", Value::Whole(200))]);
     assert_eq!(bench.accepts(&long).unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+/// An embedder that counts the texts whose tokens were asked for.
+struct Counting(HashEmbedder, AtomicUsize);
+
+#[async_trait]
+impl Embedder for Counting {
+    fn info(&self) -> &EmbedderInfo {
+        self.0.info()
+    }
+
+    async fn embed(&self, texts: &[String], kind: TextKind) -> Result<Vec<Embedding>> {
+        self.0.embed(texts, kind).await
+    }
+
+    fn n_tokens(&self, text: &str) -> usize {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.n_tokens(text)
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.0.check().await
+    }
+}
+
+#[tokio::test]
+async fn what_ways_to_cut_have_in_common_is_counted_once() {
+    let (_dir, dataset) = dataset();
+    let memory =
+        Memory { dataset: Arc::clone(&dataset), shared: World::new(), stores: Mutex::default() };
+    let embedder = Arc::new(Counting(HashEmbedder::default(), AtomicUsize::new(0)));
+    let queries = products::measurable(&dataset, "ndcg_at_10").unwrap();
+    let clock = Arc::new(ManualClock::default());
+    let bench =
+        Products::new(Arc::new(memory), embedder.clone(), clock, queries, "ndcg_at_10", 2).unwrap();
+    let counted = async |tokens| {
+        let before = embedder.1.load(Ordering::Relaxed);
+        let settings = settings(&[("collection.max_tokens", Value::Whole(tokens))]);
+        bench.open(&settings).await.unwrap();
+        embedder.1.load(Ordering::Relaxed) - before
+    };
+    let (first, second) = (counted(64).await, counted(48).await);
+    assert!(second > 0 && second * 2 < first, "the sentences are known: {first} {second}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use vellum_core::ErrorKind;
-use vellum_core::collection::VersionState;
+use vellum_core::collection::{SplitMethod, SplitterSettings, Tuning, VersionState};
 use vellum_core::job::{Job, JobState};
 use vellum_core::ports::{Metastore, Missing, VectorStore, WithVectors};
 use vellum_core::testing::{HashEmbedder, MemoryConvertedCache};
@@ -119,6 +119,44 @@ async fn a_version_is_built_beside_the_live_one_and_promoted_and_rolled_back() {
 }
 
 #[tokio::test]
+async fn a_version_has_what_is_asked_for_and_is_searched_so_while_it_is_live() {
+    let world = filled().await;
+    let app = world.app();
+    let limit = |limit| Tuning { leg_limit: Some(limit), ..Tuning::default() };
+    let set = collections::Change { set: limit(40), cleared: Vec::new() };
+    collections::tune(&app, &pass(), &set).await.unwrap();
+    let change = Change {
+        splitter: Some("semantic".to_owned()),
+        semantic_percentile: Some(60),
+        context: Some(true),
+        parent_tokens: Some(64),
+        retrieval: Some(limit(20)),
+        ..small()
+    };
+    let second = built(&app, &change).await;
+    let made = versions::get(&app, &pass(), &second).await.unwrap().collection;
+    let splitter = SplitterSettings {
+        method: SplitMethod::Semantic { percentile: 60 },
+        parent_tokens: 64,
+        context: true,
+        ..SplitterSettings::new(20, 0)
+    };
+    assert_eq!((made.settings.splitter, made.tuning), (splitter, limit(20)));
+    let tuning = async || collections::get(&app, &pass()).await.unwrap().tuning;
+    assert_eq!(tuning().await, limit(40), "nothing of it is seen");
+    promote(&app, &second).await.unwrap();
+    assert_eq!(tuning().await, limit(20));
+    let set = collections::Change { set: limit(30), cleared: Vec::new() };
+    collections::tune(&app, &pass(), &set).await.unwrap();
+    versions::roll_back(&app, &pass()).await.unwrap();
+    assert_eq!(tuning().await, limit(40));
+    // Built again without a word about it, it keeps what was said.
+    built(&app, &Change { retrieval: None, ..change }).await;
+    promote(&app, &second).await.unwrap();
+    assert_eq!(tuning().await, limit(30));
+}
+
+#[tokio::test]
 async fn only_complete_and_whole_versions_are_promoted() {
     let world = filled().await;
     let app = world.app();
@@ -127,6 +165,11 @@ async fn only_complete_and_whole_versions_are_promoted() {
     for none in [
         Change { max_tokens: Some(3), ..Change::default() },
         Change { splitter: Some("words".to_owned()), ..Change::default() },
+        Change { semantic_percentile: Some(50), ..small() },
+        Change { splitter: Some("semantic".to_owned()), semantic_percentile: Some(0), ..small() },
+        Change { parent_tokens: Some(19), ..small() },
+        Change { parent_tokens: Some(5_000), ..small() },
+        Change { retrieval: Some(Tuning { leg_limit: Some(0), ..Tuning::default() }), ..small() },
     ] {
         let none = versions::build(&app, &pass(), &none).await.unwrap_err();
         assert_eq!(none.kind(), ErrorKind::Invalid, "{none}");

@@ -286,6 +286,28 @@ fn a_winner_that_only_searches_otherwise_is_set_for_the_live_version() {
 }
 
 #[test]
+fn a_kill_amid_saving_loses_nothing() {
+    let space = format!("[collection]\nmax_tokens = {{ list = [64] }}\n{WINNING}");
+    let tool = to_be_saved(&space);
+    let before = shown(&tool);
+    let study = tool.json(&[&SAVED[..9], &["--json"]].concat());
+    let records = journal(&tool);
+    for ms in [50, 120, 200, 300, 450] {
+        let mut child = start(&tool, &SAVED);
+        std::thread::sleep(Duration::from_millis(ms));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(shown(&tool), before, "killed after {ms} ms");
+    }
+    let told = tool.json(&[&SAVED[..], &["--json"]].concat());
+    assert_eq!((&told["study"], journal(&tool)), (&study["study"], records));
+    let version = &told["saved"]["version"];
+    assert_eq!((&version["state"], &version["documents"]), (&"ready".into(), &2.into()), "{told}");
+    let list = tool.json(&["collection", "versions", "--json"]);
+    assert_eq!(list["versions"].as_array().unwrap().len(), 2, "{list}");
+}
+
+#[test]
 fn what_cannot_be_saved_is_said() {
     let tool = to_be_saved(
         "[retrieval]\ndense_weight = { list = [0.0] }\n[index]\ngraph_from = { list = [2000] }\n",
@@ -357,6 +379,22 @@ fn a_trial_prints_lines_for_katib() {
             "{name}={value}"
         );
         assert!(value.parse::<f64>().unwrap().is_finite());
+    }
+    tool.write(
+        "space.toml",
+        "[retrieval]\nmmr = { list = [true, false] }\ntop_k = { list = [3, 8] }\n\
+         mmr_lambda = { min = 0, max = 1, when = { \"retrieval.mmr\" = true } }\n",
+    );
+    let ran = trial("retrieval.mmr=true,retrieval.top_k=3,retrieval.mmr_lambda=0.5");
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let katib = tool.run(&["tune", "--space", "docs/space.toml", "--render-katib"]).stdout;
+    for part in [
+        "name: retrieval.mmr\n",
+        "parameterType: categorical",
+        "- \"true\"",
+        "retrieval.top_k=${trial",
+    ] {
+        assert!(katib.contains(part), "{part}: {katib}");
     }
     let wrong = trial("collection.max_tokens=8");
     assert_eq!(wrong.status, 2);

@@ -44,12 +44,11 @@ pub(super) async fn check(
     embedder: &dyn Embedder,
 ) -> Result<()> {
     let shown = session::open(config).await?.show(name).await?;
-    must_be_of(&shown, embedder)
+    must_be_of(&shown, &embedder.info().name)
 }
 
-fn must_be_of(shown: &wire::CollectionShow, embedder: &dyn Embedder) -> Result<()> {
-    let studied = &embedder.info().name;
-    if shown.embedder == *studied {
+fn must_be_of(shown: &wire::CollectionShow, studied: &str) -> Result<()> {
+    if shown.embedder == studied {
         return Ok(());
     }
     let name = &shown.name;
@@ -176,7 +175,7 @@ pub(super) async fn save(
     let cut = cut_for(embedder.info(), compose::settings(&config).splitter);
     let session = session::open(&settings.config).await?;
     let shown = session.show(name).await?;
-    must_be_of(&shown, embedder)?;
+    must_be_of(&shown, &embedder.info().name)?;
     if shown.splitter == wire::Splitter::from(&cut) {
         // What was measured is the winner over the settings: nothing else that the collection sets was in force.
         let reset = others(&shown.retrieval, &retrieval);
@@ -341,6 +340,22 @@ mod tests {
             let places = [is_retrieval, is_cut, is_rest].into_iter().filter(|is| *is).count();
             assert_eq!(places, 1, "{}", parameter.path);
         }
+    }
+
+    #[test]
+    fn a_collection_of_another_embedder_is_refused() {
+        let shown: wire::CollectionShow = serde_json::from_value(json!({
+            "name": "c", "documents": 1, "chunks": 1, "digest": "", "index_version": "",
+            "embedder": "first", "language": null, "created_ms": 1,
+            "splitter": {
+                "name": "sentence", "max_tokens": 9, "overlap_tokens": 0, "context": false, "parent_tokens": 0
+            },
+        }))
+        .unwrap();
+        assert!(must_be_of(&shown, "first").is_ok());
+        let error = must_be_of(&shown, "second").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.hint().unwrap().contains("`vellum collection build c`"), "{error:?}");
     }
 
     #[test]
