@@ -98,7 +98,7 @@ async fn a_dataset_is_added_listed_and_removed() {
     assert_eq!(taken.kind(), ErrorKind::Conflict, "{taken}");
     let reserved = add(&app, dir.path(), "feedback", Absent::Refuse).await.unwrap_err();
     assert_eq!(reserved.kind(), ErrorKind::Conflict, "{reserved}");
-    assert_eq!(datasets::list(&app, &pass()).await.unwrap(), [added.summary.clone()]);
+    assert_eq!(datasets::list(&app, &pass()).await.unwrap(), std::slice::from_ref(it));
     let opened = datasets::open(&app, &pass(), &named("things")).await.unwrap();
     assert_eq!(opened.queries[0].judgements[&uri("0.txt")], 1, "kept by uri");
     assert_eq!(opened.queries[0].evidence[0].document, uri("0.txt"));
