@@ -131,13 +131,18 @@ pub async fn verify(path: PathBuf) -> Result<(Manifest, End)> {
     blocking(move || Ok((archive.manifest().clone(), archive.end()?))).await?
 }
 
-/// Finishes what imports left that were interrupted after their collection appeared.
+/// Finishes what imports left that were interrupted after their collection appeared. What cannot be finished now is told in the
+/// log and tried again at the next start: nothing else depends on it.
 ///
 /// # Errors
-/// What the stores fail with.
+/// What listing the collections fails with.
 pub async fn recover(app: &App, pass: &dyn Fn(&CollectionName) -> Result<Pass>) -> Result<()> {
     for collection in app.metastore.collections().await? {
-        opinions::hand_over(app, &pass(&collection.name)?).await?;
+        let pass = pass(&collection.name)?;
+        if let Err(error) = opinions::hand_over(app, &pass).await {
+            let (error, collection) = (error.full_message(), &collection.name);
+            tracing::warn!(error, %collection, "opinions that an import left were not stored");
+        }
     }
     Ok(())
 }

@@ -79,7 +79,8 @@ async fn versions_are_compared_on_a_dataset() {
         streamed.text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
     assert_eq!(events.last(), Some(&"done"), "{}", streamed.text);
     assert!(events[..events.len() - 1].iter().all(|event| *event == "progress"), "{events:?}");
-    let last = streamed.text.lines().filter_map(|line| line.strip_prefix("data: ")).last().unwrap();
+    let last =
+        streamed.text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap();
     assert_eq!(serde_json::from_str::<Value>(last).unwrap()["version"], json!(id));
     let failed = world.call(&compare, Some(json!({ "stream": true, "dataset": "other" }))).await;
     assert!(failed.text.contains("event: error") && failed.text.contains("no dataset `other`"));

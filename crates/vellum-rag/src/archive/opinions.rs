@@ -9,6 +9,7 @@ use crate::datasets;
 use crate::ingest::blocking;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use vellum_core::access::Pass;
 use vellum_core::feedback::{Cited, Feedback, Verdict};
 use vellum_core::ids::{CollectionName, DocumentId, FeedbackId};
@@ -67,12 +68,15 @@ pub(super) async fn of_collection(app: &App, pass: &Pass) -> Result<Vec<Opinion>
     {
         let mut passages = Vec::with_capacity(cited.len());
         for Cited { document, start, end } in cited {
-            if !uris.contains_key(&document) {
-                let found = app.metastore.find_document(document).await?;
-                let here = found.filter(|(seen, _)| seen.name == *pass.collection());
-                uris.insert(document, here.map(|(_, row)| row.uri));
-            }
-            passages.push(Passage { document, uri: uris[&document].clone(), start, end });
+            let uri = match uris.entry(document) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(unknown) => {
+                    let found = app.metastore.find_document(document).await?;
+                    let here = found.filter(|(seen, _)| seen.name == *pass.collection());
+                    unknown.insert(here.map(|(_, row)| row.uri)).clone()
+                }
+            };
+            passages.push(Passage { document, uri, start, end });
         }
         opinions.push(Opinion { question, verdict, comment, cited: passages, created_ms });
     }

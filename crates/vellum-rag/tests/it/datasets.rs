@@ -9,6 +9,7 @@ use vellum_core::ErrorKind;
 use vellum_core::feedback::{Cited, Verdict};
 use vellum_core::ids::{DatasetName, DocumentId};
 use vellum_core::ports::{Missing, Shelf};
+use vellum_core::testing::WordReranker;
 use vellum_rag::app::App;
 use vellum_rag::datasets::{self, Absent};
 use vellum_rag::eval::scores;
@@ -98,7 +99,7 @@ async fn a_dataset_is_added_listed_and_removed() {
     assert_eq!(taken.kind(), ErrorKind::Conflict, "{taken}");
     let reserved = add(&app, dir.path(), "feedback", Absent::Refuse).await.unwrap_err();
     assert_eq!(reserved.kind(), ErrorKind::Conflict, "{reserved}");
-    assert_eq!(datasets::list(&app, &pass()).await.unwrap(), [added.summary.clone()]);
+    assert_eq!(datasets::list(&app, &pass()).await.unwrap(), std::slice::from_ref(it));
     let opened = datasets::open(&app, &pass(), &named("things")).await.unwrap();
     assert_eq!(opened.queries[0].judgements[&uri("0.txt")], 1, "kept by uri");
     assert_eq!(opened.queries[0].evidence[0].document, uri("0.txt"));
@@ -335,4 +336,22 @@ async fn opinions_are_a_dataset() {
         .unwrap();
     let nothing = compare(&app, &CompareRequest::default()).await.unwrap_err();
     assert!(nothing.message().contains("no dataset to measure on"), "{nothing}");
+}
+
+#[tokio::test]
+async fn a_search_without_its_reranker_is_not_measured() {
+    let world = filled().await;
+    let dir = dataset("", "");
+    add(&world.app(), dir.path(), "things", Absent::Refuse).await.unwrap();
+    built(&world.app()).await;
+    let reranker = Arc::new(WordReranker::default());
+    let mut app = world.product("local");
+    app.reranker = Some(reranker.clone());
+    compare(&app, &CompareRequest::default()).await.unwrap();
+    let kept = world.shelf.experiments().unwrap().len();
+    reranker.set_down(true);
+    let half = compare(&app, &CompareRequest::default()).await.unwrap_err();
+    assert_eq!(half.kind(), ErrorKind::Unavailable);
+    assert!(half.message().contains("was searched with less"), "{half}");
+    assert_eq!(world.shelf.experiments().unwrap().len(), kept, "and nothing is kept");
 }
