@@ -308,9 +308,11 @@ fn check_splitter(collection: &Collection, wrong: &dyn Fn(&str, &str) -> Result<
         let why = format!("must be in {MIN_CHUNK_TOKENS} to {MAX_CHUNK_TOKENS}");
         return wrong("collection.max_tokens", &why);
     }
-    if collection.overlap_tokens > collection.max_tokens / 2 {
-        let most = collection.max_tokens / 2;
-        let why = format!("must be at most {most}, half of `collection.max_tokens`");
+    let most = collection.max_tokens - MIN_CHUNK_TOKENS;
+    if collection.overlap_tokens > most {
+        let why = format!(
+            "must be at most {most}: {MIN_CHUNK_TOKENS} of `collection.max_tokens` are for new text"
+        );
         return wrong("collection.overlap_tokens", &why);
     }
     if !(1..=99).contains(&collection.semantic_percentile) {
@@ -387,7 +389,7 @@ mod tests {
             replaced(&resolved, "trial-settings", settings.map(|(k, v)| (k, v.to_owned())))
         };
         assert_eq!(set("64", "32").unwrap().collection.max_tokens, 64);
-        let error = set("64", "40").unwrap_err();
+        let error = set("64", "50").unwrap_err();
         assert!(error.message().contains("flag --trial-settings"), "{}", error.message());
     }
 
@@ -445,7 +447,7 @@ mod tests {
             "environment VELLUM_COLLECTION_SPLITTER: `collection.splitter` must be one of `sentence`, `fixed`",
         );
         check(&[("VELLUM_COLLECTION_MAX_TOKENS", "15")], "must be in 16 to 8192, not 15");
-        check(&[("VELLUM_COLLECTION_OVERLAP_TOKENS", "256")], "must be at most 128, half of");
+        check(&[("VELLUM_COLLECTION_OVERLAP_TOKENS", "256")], "must be at most 240: 16 of");
         check(&[("VELLUM_COLLECTION_PARENT_TOKENS", "255")], "0 (no parents) or from 256");
         check(&[("VELLUM_COLLECTION_PARENT_TOKENS", "5000")], "to 4096");
         check(&[("VELLUM_COLLECTION_SEMANTIC_PERCENTILE", "100")], "must be in 1 to 99");

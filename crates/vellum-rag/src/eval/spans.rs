@@ -1,17 +1,21 @@
 //! Metrics of passages beside the characters that hold the evidence.
 //!
-//! With `E` the characters of all evidence of a query, and `R` those of the first `k` passages:
+//! With `E` the characters of all evidence of a query, `R` those of the first `k` passages, and `H` those of the passages among
+//! them that hold some of it:
 //!
 //! ```text
 //! evidence_recall     |E and R| / |E|
 //! evidence_precision  |E and R| / |R|
 //! evidence_iou        |E and R| / (|E| + |R| - |E and R|)
+//! evidence_fit        |E and H| / |E or H|
 //! page_hit_rate       1 when a passage stands on a page of the evidence
 //! ```
 //!
 //! Evidence and what was found of it are sets; what passages retrieve is counted as often as it is retrieved, so that
-//! text which overlapping passages repeat costs what it costs a reader.
-//! Source: Smith and Troynikov, Evaluating Chunking Strategies for Retrieval, Chroma 2024, there in tokens.
+//! text which overlapping passages repeat costs what it costs a reader. The fit tells how tightly passages are cut around what is
+//! found, however many others came with it.
+//! Source: Smith and Troynikov, Evaluating Chunking Strategies for Retrieval, Chroma 2024, there in tokens. The fit is what the program
+//! of that evaluation called IoU before it changed its metrics on 21 June 2024, and what its README still shows.
 
 use super::dataset::Evidence;
 use super::metrics::Values;
@@ -50,6 +54,7 @@ pub fn score(passages: &[Passage], evidence: &[Evidence], cutoffs: &[usize]) -> 
         put("evidence_recall", found, total);
         put("evidence_precision", found, retrieved);
         put("evidence_iou", found, total + retrieved - found);
+        put("evidence_fit", found, covered(&wanted, first));
         if has_pages {
             put("page_hit_rate", usize::from(is_page_hit(first, evidence)), 1);
         }
@@ -71,6 +76,17 @@ fn shared(wanted: &[Range<'_>], passages: &[Passage]) -> usize {
         }
     }
     length(&union(parts))
+}
+
+/// Returns the number of characters of `wanted` and of the passages that hold some of it, each once.
+fn covered(wanted: &[Range<'_>], passages: &[Passage]) -> usize {
+    let holds = |passage: &&Passage| {
+        wanted.iter().any(|(document, start, end)| {
+            *document == passage.document && passage.start < *end && *start < passage.end
+        })
+    };
+    let holders = passages.iter().filter(holds).map(|it| (it.document.as_str(), it.start, it.end));
+    length(&union(holders.chain(wanted.iter().copied()).collect()))
 }
 
 /// Returns ranges that cover the same characters, each once, in order.
@@ -127,14 +143,16 @@ mod tests {
         check("evidence_recall_at_2", 5.0 / 20.0);
         check("evidence_precision_at_2", 5.0 / 75.0);
         check("evidence_iou_at_2", 5.0 / 90.0);
+        check("evidence_fit_at_2", 5.0 / 40.0);
         check("page_hit_rate_at_2", 1.0);
         // The last passage repeats five characters: they are retrieved twice and found once.
         check("evidence_recall_at_3", 10.0 / 20.0);
         check("evidence_precision_at_3", 10.0 / 95.0);
         check("evidence_iou_at_3", 10.0 / 105.0);
+        check("evidence_fit_at_3", 10.0 / 50.0);
         assert_eq!(score(&[], &evidence, &[3])["evidence_precision_at_3"], 0.0);
         assert!(score(&passages, &[], &[3]).is_empty());
-        assert_eq!(score(&passages, &evidence[1..], &[3]).len(), 3, "no page, no hit of a page");
+        assert_eq!(score(&passages, &evidence[1..], &[3]).len(), 4, "no page, no hit of a page");
     }
 
     proptest! {
@@ -158,6 +176,10 @@ mod tests {
             prop_assert_eq!(values["evidence_recall_at_10"], found / e.len() as f64);
             let union = e.len() as f64 + retrieved as f64 - found;
             prop_assert_eq!(values["evidence_iou_at_10"], found / union);
+            let hits = |(d, s, n): &&(usize, usize, usize)| (*s..s + n).any(|at| e.contains(&(*d, at)));
+            let holders: Vec<_> = got.iter().filter(hits).copied().collect();
+            let either = e.union(&set(&holders)).count() as f64;
+            prop_assert_eq!(values["evidence_fit_at_10"], found / either);
         }
     }
 }

@@ -379,8 +379,8 @@ pub fn measurable(dataset: &Dataset, metric: &str) -> Result<Vec<Query>> {
         let message = format!("no query of dataset `{}` has the metric `{metric}`", dataset.name);
         return Err(Error::new(ErrorKind::Invalid, message).with_hint(
             "metrics are ndcg, recall, precision, map, mrr and hit_rate, and with spans.jsonl evidence_recall, \
-             evidence_precision and evidence_iou, each with `_at_K`; those of evidence also with `_at_top_k`, for the passages \
-             that an answer is made from",
+             evidence_precision, evidence_iou and evidence_fit, each with `_at_K`; those of evidence also with \
+             `_at_top_k`, for the passages that an answer is made from",
         ));
     }
     Ok(queries)

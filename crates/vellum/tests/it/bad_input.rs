@@ -120,7 +120,7 @@ fn documents_are_cut_as_the_collection_was_made() {
         ),
         (&["--max-tokens", "8"], &["flag --max-tokens", "must be in 16 to 8192"]),
         (&["--max-tokens", "9000"], &["flag --max-tokens", "must be in 16 to 8192"]),
-        (&["--overlap-tokens", "200"], &["flag --overlap-tokens", "at most 128, half of"]),
+        (&["--overlap-tokens", "250"], &["flag --overlap-tokens", "at most 240: 16 of"]),
     ];
     for (flags, expect) in wrong {
         check(&tool, &[&["ingest", "docs"], flags].concat(), 2, expect);
