@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use tokio::task::spawn_blocking;
 use vellum_core::document::{Document, Format, PAGES_WITHOUT_TEXT};
-use vellum_core::ids::{CollectionName, ContentHash, DocumentId};
+use vellum_core::ids::{CollectionName, ContentHash, ContentHasher, DocumentId};
 use vellum_core::ports::{Conversion, ConvertedCache, Parts};
 use vellum_core::{Error, ErrorKind, Result};
 
@@ -180,7 +180,7 @@ impl Folder {
     }
 
     /// Begins a file for a conversion.
-    fn begin(&self, of: &Conversion) -> io::Result<Writer> {
+    fn begin(&self, of: &Conversion) -> io::Result<Box<Writer>> {
         if self.bytes().is_none() {
             self.count()?;
         }
@@ -189,7 +189,8 @@ impl Folder {
         let number = self.n_partial.fetch_add(1, Ordering::Relaxed);
         let partial = folder.join(format!("{PARTIAL}{number}"));
         let file = BufWriter::with_capacity(WINDOW, File::create(&partial)?);
-        let mut writer = Writer { file, partial, hasher: ContentHash::hasher(), len: 0 };
+        let hasher = ContentHash::hasher();
+        let mut writer = Box::new(Writer { file, partial, hasher, len: 0 });
         writer.frame(&self.head(of))?;
         Ok(writer)
     }
@@ -229,7 +230,7 @@ impl Folder {
     }
 
     /// Puts a finished file in its place, then removes what is too much.
-    fn place(&self, writer: Writer, of: &Conversion) -> io::Result<()> {
+    fn place(&self, writer: Box<Writer>, of: &Conversion) -> io::Result<()> {
         let (partial, len) = writer.seal()?;
         let path = self.path(&of.collection, of.document);
         fs::rename(partial, path)?;
@@ -266,7 +267,7 @@ enum Keeping {
     /// No part has come.
     NotYet(Arc<Folder>, Conversion),
     /// Some have.
-    Begun(Arc<Folder>, Conversion, Writer),
+    Begun(Arc<Folder>, Conversion, Box<Writer>),
     /// It is not kept: not worth it, too large, failed, or the disk did.
     Never,
 }
@@ -313,7 +314,7 @@ impl Keeping {
 struct Writer {
     file: BufWriter<File>,
     partial: PathBuf,
-    hasher: vellum_core::ids::ContentHasher,
+    hasher: ContentHasher,
     len: u64,
 }
 
@@ -335,7 +336,7 @@ impl Writer {
     }
 
     /// Ends the file; returns where it is and its length.
-    fn seal(mut self) -> io::Result<(PathBuf, u64)> {
+    fn seal(mut self: Box<Self>) -> io::Result<(PathBuf, u64)> {
         self.write(&0u32.to_le_bytes())?;
         let hash = std::mem::replace(&mut self.hasher, ContentHash::hasher()).finish();
         self.file.write_all(hash.as_str().as_bytes())?;
