@@ -40,6 +40,18 @@ pub struct Identity {
     pub metric: String,
     /// Share of the queries that the search does not see.
     pub held_out: f64,
+    /// Whether trials behind the median are stopped; written only where they are not, as in journals from before.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub stopping: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 impl Identity {
@@ -50,8 +62,23 @@ impl Identity {
         metric: &str,
         held_out: f64,
     ) -> Self {
-        let metric = metric.to_owned();
-        Self { version: VERSION, dataset, space, base, algorithm, seed, metric, held_out }
+        Self {
+            version: VERSION,
+            dataset,
+            space,
+            base,
+            algorithm,
+            seed,
+            metric: metric.to_owned(),
+            held_out,
+            stopping: true,
+        }
+    }
+
+    /// Returns the study in which every trial is asked every query.
+    #[must_use]
+    pub fn without_stopping(self) -> Self {
+        Self { stopping: false, ..self }
     }
 
     /// Returns 16 hexadecimal digits that name the study.

@@ -112,7 +112,8 @@ struct Question {
 
 async fn search(bench: &Arc<dyn Bench>, keeper: &mut Keeper<'_>, plan: &Plan) -> Result<()> {
     let sampler = Sampler::new(&plan.space, plan.identity.algorithm, plan.identity.seed)?;
-    let rungs = stop::rungs(plan.queries.seen.len());
+    let n_queries = plan.queries.seen.len();
+    let rungs = if plan.identity.stopping { stop::rungs(n_queries) } else { vec![n_queries] };
     let (asking, mut questions) = mpsc::channel::<Question>(plan.jobs);
     let mut running: JoinSet<(usize, Result<End>)> = JoinSet::new();
     let mut begun = 0;
@@ -417,6 +418,16 @@ mod tests {
             assert!(stopped.count() > 3, "{study:?}");
             assert!(study.trials.iter().all(|trial| weight(&trial.settings) <= 0.9));
         }
+    }
+
+    #[tokio::test]
+    async fn no_trial_is_stopped_where_that_is_not_wanted() {
+        let stopping = plan(Algorithm::Tpe, 30, 1);
+        let identity = stopping.identity.clone().without_stopping();
+        assert_ne!(identity.id(), stopping.identity.id(), "another study");
+        let study = Plan { identity, ..stopping };
+        let study = run_on(&Arc::default(), &mut endless(), &study).await.unwrap();
+        assert!(study.trials.iter().all(|t| matches!(t.end, Some(End::Done(_)))), "{study:?}");
     }
 
     #[tokio::test]

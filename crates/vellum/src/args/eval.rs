@@ -234,6 +234,9 @@ pub(crate) struct Tune {
     /// Share of the queries that only the winner is asked
     #[arg(long, value_name = "SHARE", default_value_t = 0.3, value_parser = share)]
     pub(crate) held_out: f64,
+    /// Ask every query in every trial, also where it is behind the median of the others
+    #[arg(long, conflicts_with_all = ["trial_settings", "render_katib"])]
+    pub(crate) no_stopping: bool,
     /// Write a report as one page of HTML with plots
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,

@@ -161,7 +161,10 @@ async fn search(settings: &Resolved, args: &args::Tune, material: &Material) -> 
     let n_points = Sampler::new(&space, algorithm, args.seed)?.n_points();
     let base = workshop::base_digest(&settings.config, material.embedder.as_ref());
     let digests = [material.dataset.digest.clone(), space.digest(), base];
-    let identity = Identity::new(digests, (algorithm, args.seed), &args.metric, args.held_out);
+    let mut identity = Identity::new(digests, (algorithm, args.seed), &args.metric, args.held_out);
+    if args.no_stopping {
+        identity = identity.without_stopping();
+    }
     let dir = material.home.join(identity.id());
     let (mut journal, records) = Journal::open(&dir)?;
     let stores = dir.join("stores");
