@@ -243,7 +243,7 @@ async fn ranked(
     let ranked = fuse(app, request, collection, &settings, &found, pool, recorder);
     let mut hits = stages::fetch(app, pass, &ranked, with_vectors, recorder).await?;
     if settings.rerank_depth > 0 {
-        hits = stages::rerank(app, query, hits, recorder).await;
+        hits = stages::rerank(app, query, hits, settings.rerank_depth, recorder).await;
     }
     if let Some(n) = request.group_by_document {
         hits = stages::group(hits, n, recorder);

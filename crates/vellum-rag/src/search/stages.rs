@@ -20,25 +20,30 @@ pub(super) fn ids(hits: &[Hit]) -> Vec<ScoredId> {
     hits.iter().map(|hit| ScoredId { id: hit.chunk.id, score: hit.score }).collect()
 }
 
-/// Orders the hits by the reranker. One that fails, for whatever reason, leaves them as they are, and a note says so.
+/// Orders the best `depth` hits by the reranker; the others follow in their order, with scores below the worst of those. A
+/// reranker that fails, for whatever reason, leaves all as they are, and a note says so.
 pub(super) async fn rerank(
     app: &App,
     query: &str,
     mut hits: Vec<Hit>,
+    depth: usize,
     recorder: &mut Recorder<'_>,
 ) -> Vec<Hit> {
     let Some(reranker) = &app.reranker else { return hits };
     let before = ids(&hits);
-    let texts: Vec<String> = hits.iter().map(|hit| hit.chunk.text.clone()).collect();
+    let depth = depth.min(hits.len());
+    let texts: Vec<String> = hits[..depth].iter().map(|hit| hit.chunk.text.clone()).collect();
     let scored = reranker.rerank(query, &texts).await;
     let scored = scored.and_then(|scores| must_be_scores(reranker.name(), scores, texts.len()));
     let note = match scored {
         Ok(scores) => {
-            for (hit, score) in hits.iter_mut().zip(scores) {
+            let (read, others) = hits.split_at_mut(depth);
+            for (hit, score) in read.iter_mut().zip(scores) {
                 (hit.score, hit.scores.rerank) = (score, Some(score));
             }
             // A stable sort: ties keep the order of fusion.
-            hits.sort_by(|a, b| b.score.total_cmp(&a.score));
+            read.sort_by(|a, b| b.score.total_cmp(&a.score));
+            put_below(read, others);
             reranker.name().to_owned()
         }
         Err(error) => {
@@ -56,6 +61,13 @@ pub(super) async fn rerank(
         ..Stage::between("rerank", &before, &ids(&hits), |_| String::new(), time)
     });
     hits
+}
+
+/// Moves the scores of `others`, which descend, below those of `read`: their distances stay.
+fn put_below(read: &[Hit], others: &mut [Hit]) {
+    let (Some(worst), Some(best)) = (read.last(), others.first()) else { return };
+    let (floor, best) = (worst.score.next_down(), best.score);
+    others.iter_mut().for_each(|hit| hit.score = floor - (best - hit.score));
 }
 
 /// Keeps the best `n` hits of each document.

@@ -13,7 +13,7 @@ use vellum_rag::answer::{AskRequest, ask};
 use vellum_rag::app::App;
 use vellum_rag::collections::{self, Change};
 use vellum_rag::filter;
-use vellum_rag::search::{Mode, SearchRequest, SearchResponse, search};
+use vellum_rag::search::{Hit, Mode, SearchRequest, SearchResponse, search};
 
 /// Five sentences of a long document are near copies; another document says something else about pumps.
 async fn world() -> World {
@@ -236,6 +236,28 @@ async fn a_reranker_orders_and_its_outage_is_told() {
         AskRequest { question: "Where is tea served?".into(), top_k: Some(3), filter: None };
     let answer = ask(&app, &pass(), &asked, None).await.unwrap();
     assert!(!answer.refused && !answer.notes.is_empty());
+}
+
+#[tokio::test]
+async fn a_reranker_reads_as_many_as_it_is_told() {
+    let world = world().await;
+    let mut app = small(&world);
+    let wide = |depth| {
+        let tuning = Tuning { rerank_depth: Some(depth), ..Tuning::default() };
+        SearchRequest { top_k: 20, tuning, ..request("pump hums in hall 3") }
+    };
+    let fused = run(&app, &wide(2)).await.hits;
+    app.reranker = Some(Arc::new(WordReranker::default()));
+    let found = run(&app, &wide(2)).await.hits;
+    let ids = |hits: &[Hit]| hits.iter().map(|hit| hit.chunk.id).collect::<Vec<_>>();
+    assert!(fused.len() > 3 && found.len() == fused.len());
+    let read: Vec<bool> = found.iter().map(|hit| hit.scores.rerank.is_some()).collect();
+    assert!(read.iter().enumerate().all(|(at, read)| *read == (at < 2)), "{read:?}");
+    assert_eq!(ids(&found[2..]), ids(&fused[2..]), "the others follow as they were");
+    let scores: Vec<f32> = found.iter().map(|hit| hit.score).collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b) && scores[1] > scores[2], "{scores:?}");
+    let all = run(&app, &wide(100)).await.hits;
+    assert!(all.iter().all(|hit| hit.scores.rerank.is_some()));
 }
 
 /// An embedder that fails.
