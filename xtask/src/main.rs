@@ -6,11 +6,13 @@
 //! - `bench`: measures against peers in the same run (see `bench/README.md`).
 //! - `torture convert`: hostile files and bombs against the parsers, with how each ended and peak memory.
 //! - `torture fuzz`: changed copies of real files against each parser.
+//! - `torture guided`: the same guided by coverage, in one process for each format.
 //! - `torture ingest`: kills amid an ingest, each compared with a clean run.
 //! - `handbook`: makes the generated files of the handbook dataset.
 
 mod arrows;
 mod bench;
+mod guided;
 mod handbook;
 mod run;
 mod test;

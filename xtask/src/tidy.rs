@@ -1,5 +1,6 @@
 //! The one door before a push.
 
+use crate::guided::CRATE as FUZZ;
 use crate::run::{cargo, has, output, root, say, step};
 use crate::{arrows, handbook};
 use anyhow::{Result, bail};
@@ -9,6 +10,8 @@ const MAX_LINES: usize = 600;
 
 pub(crate) fn tidy() -> Result<()> {
     step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    let fuzz = format!("{FUZZ}/Cargo.toml");
+    step("format", &mut cargo(&["fmt", "--check", "--manifest-path", &fuzz]))?;
     say("== arrows between crates");
     arrows::check()?;
     say("== file sizes");
@@ -17,6 +20,7 @@ pub(crate) fn tidy() -> Result<()> {
         "clippy",
         &mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
     )?;
+    fuzzing(&fuzz)?;
     step(
         "rustdoc",
         cargo(&["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"])
@@ -34,6 +38,16 @@ pub(crate) fn tidy() -> Result<()> {
         say("== licences and advisories: skipped, `cargo install cargo-deny` makes it run");
     }
     Ok(())
+}
+
+/// Checks the crate of the guided fuzzing, which is no member of the workspace.
+fn fuzzing(manifest: &str) -> Result<()> {
+    if !has("c++") {
+        say("== clippy of the fuzzing: skipped, it takes a C++ compiler");
+        return Ok(());
+    }
+    let clippy = ["clippy", "--locked", "--manifest-path", manifest, "--target-dir", "target"];
+    step("clippy of the fuzzing", &mut cargo(&[&clippy[..], &["--", "-D", "warnings"]].concat()))
 }
 
 fn file_sizes() -> Result<()> {

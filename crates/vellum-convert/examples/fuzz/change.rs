@@ -3,12 +3,11 @@
 use crate::pack;
 use fastrand::Rng;
 use std::io::{Cursor, Read, Write};
-use std::sync::Arc;
 
 /// Most changes of one copy.
 const MAX_CHANGES: usize = 6;
-/// Largest member that is changed, in bytes.
-const MAX_MEMBER: u64 = 8 << 20;
+/// Most that the members of a container may unfold to, in bytes.
+const MAX_UNFOLDED: u64 = 8 << 20;
 /// Bytes at which parsers turn.
 const NASTY: [u8; 9] = [0, 0x7f, 0x80, 0xff, b'<', b'>', b'(', b'{', b'\\'];
 /// Numbers at which programs break.
@@ -16,22 +15,42 @@ const NUMBERS: [&str; 8] =
     ["0", "-1", "1e308", "65536", "2147483648", "4294967295", "99999999999999999999", "NaN"];
 
 /// Returns a changed copy of `file`, into which pieces of `other` may come.
-pub(crate) fn changed(file: &Arc<[u8]>, other: &[u8], rng: &mut Rng) -> Vec<u8> {
+pub(crate) fn changed(file: &[u8], other: &[u8], rng: &mut Rng) -> Vec<u8> {
     let n_changes = rng.usize(1..=MAX_CHANGES);
-    if let Some((kind, mut members)) = unpacked(file).filter(|_| rng.u8(..8) > 0) {
-        let at = rng.usize(..members.len());
-        for _ in 0..n_changes {
-            change(&mut members[at].1, file, rng);
-        }
-        if let Some(packed) = packed(&kind, &members) {
-            return packed;
-        }
+    let alter = |member: &mut Vec<u8>, rng: &mut Rng| {
+        (0..n_changes).for_each(|_| change(member, file, rng));
+    };
+    if let Some(packed) = unpacked(file)
+        .filter(|_| rng.u8(..8) > 0)
+        .and_then(|container| with_altered(container, rng, alter))
+    {
+        return packed;
     }
     let mut bytes = file.to_vec();
     for _ in 0..n_changes {
         change(&mut bytes, other, rng);
     }
     bytes
+}
+
+/// Returns the container in `file` with one member altered; `None` when it is none.
+#[allow(dead_code, reason = "only the guided target alters members in ways of its own")]
+pub(crate) fn altered(
+    file: &[u8],
+    rng: &mut Rng,
+    alter: impl FnOnce(&mut Vec<u8>, &mut Rng),
+) -> Option<Vec<u8>> {
+    with_altered(unpacked(file)?, rng, alter)
+}
+
+fn with_altered(
+    (kind, mut members): (Container, Members),
+    rng: &mut Rng,
+    alter: impl FnOnce(&mut Vec<u8>, &mut Rng),
+) -> Option<Vec<u8>> {
+    let at = rng.usize(..members.len());
+    alter(&mut members[at].1, rng);
+    packed(&kind, &members)
 }
 
 /// Changes one place.
@@ -98,14 +117,13 @@ fn unpacked(file: &[u8]) -> Option<(Container, Members)> {
 fn unzipped(file: &[u8]) -> Option<Members> {
     let mut archive = zip::ZipArchive::new(Cursor::new(file)).ok()?;
     let mut members = Vec::with_capacity(archive.len());
+    let mut left = MAX_UNFOLDED;
     for n in 0..archive.len() {
         let mut member = archive.by_index(n).ok()?;
         let mut bytes = Vec::new();
         let name = member.name().ok()?.into_owned();
-        (&mut member).take(MAX_MEMBER + 1).read_to_end(&mut bytes).ok()?;
-        if bytes.len() as u64 > MAX_MEMBER {
-            return None;
-        }
+        (&mut member).take(left + 1).read_to_end(&mut bytes).ok()?;
+        left = left.checked_sub(bytes.len() as u64)?;
         members.push((name, bytes));
     }
     Some(members)

@@ -6,7 +6,8 @@
 //! a neighbour; a member of a container is changed and packed again.
 //!
 //! Options: `--only pdf,xls` tries these formats; `--workers N` reads N files at a time (2); `--from N` goes on
-//! behind an earlier run, as inputs follow from their number.
+//! behind an earlier run, as inputs follow from their number; `--sort FOLDER` tries nothing and leaves the files
+//! and some grown ones in FOLDER, a folder for each format, for the fuzzing that coverage guides (`../../fuzz`).
 //!
 //! What ends a child or takes too long is contained and counted, and the first inputs of each kind are kept in OUT. The run
 //! fails when the pool is not left able to read, when a file ends otherwise than as a document or rejected, or
@@ -19,6 +20,7 @@ mod grammar;
 mod grow;
 #[path = "../shared/pack.rs"]
 mod pack;
+mod subject;
 
 use fastrand::Rng;
 use std::collections::BTreeMap;
@@ -26,9 +28,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use subject::{FORMATS, check, extension, named};
 use vellum_convert::{PoolSettings, WorkerPool};
 use vellum_core::ErrorKind;
-use vellum_core::document::{Document, Format, Span};
+use vellum_core::document::Format;
 use vellum_core::ports::{ConvertInput, Converter};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -43,31 +46,12 @@ const WORKERS: u64 = 2;
 const GROWN: u8 = 4;
 /// Longest turn of a format.
 const TURN: Duration = Duration::from_secs(60);
+/// Files of each format that `--sort` grows.
+const N_SEEDS_GROWN: u64 = 200;
+/// Largest of them that is written, in bytes; small ones are read far more often.
+const MAX_SEED_GROWN: usize = 32 << 10;
 /// Inputs that are kept of each kind of end.
 const KEPT: usize = 5;
-/// Every format.
-const FORMATS: [Format; 19] = [
-    Format::Text,
-    Format::Markdown,
-    Format::Html,
-    Format::Pdf,
-    Format::Docx,
-    Format::Pptx,
-    Format::Xlsx,
-    Format::Xls,
-    Format::Odt,
-    Format::Odp,
-    Format::Ods,
-    Format::Epub,
-    Format::Rtf,
-    Format::Email,
-    Format::Outlook,
-    Format::Csv,
-    Format::Json,
-    Format::Code,
-    Format::Zip,
-];
-
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let mut args = std::env::args().skip(1).peekable();
@@ -75,13 +59,14 @@ async fn main() -> Result<(), Failure> {
     let minutes: f64 = args.next().ok_or("say how many minutes")?.parse()?;
     let out = PathBuf::from(args.next().ok_or("name a folder for what is kept")?);
     std::fs::create_dir_all(&out)?;
-    let (mut from, mut workers, mut only) = (0, WORKERS, FORMATS.to_vec());
+    let (mut from, mut workers, mut only, mut sort) = (0, WORKERS, FORMATS.to_vec(), None);
     while let Some(option) = args.next_if(|arg| arg.starts_with("--")) {
         let value = args.next().ok_or(format!("{option} has a value"))?;
         match option.as_str() {
             "--from" => from = value.parse()?,
             "--workers" => workers = value.parse::<u64>()?.max(1),
             "--only" => only = value.split(',').map(named).collect::<Result<_, _>>()?,
+            "--sort" => sort = Some(PathBuf::from(value)),
             _ => return Err(format!("there is no option {option}").into()),
         }
     }
@@ -95,6 +80,11 @@ async fn main() -> Result<(), Failure> {
     let mut seeds: BTreeMap<Format, Vec<Arc<[u8]>>> = BTreeMap::new();
     for folder in args {
         sort_seeds(&pool, Path::new(&folder), &mut seeds).await?;
+    }
+    if let Some(folder) = sort {
+        return only.into_iter().try_for_each(|format| {
+            write_seeds(&folder.join(format.as_str()), format, seeds.get(&format))
+        });
     }
     let all: Vec<Arc<Fuzz>> = only
         .into_iter()
@@ -127,12 +117,6 @@ async fn main() -> Result<(), Failure> {
     }
 }
 
-/// Returns the format with this name or file ending.
-fn named(name: &str) -> Result<Format, Failure> {
-    let found = FORMATS.into_iter().find(|f| f.as_str() == name || extension(*f) == name);
-    found.ok_or_else(|| format!("there is no format {name}").into())
-}
-
 /// Adds the files below `folder` to `seeds`, each under the format that it is.
 async fn sort_seeds(
     pool: &WorkerPool,
@@ -155,6 +139,25 @@ async fn sort_seeds(
                     seeds.entry(document.format).or_default().push(bytes);
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// Writes files of one format to `folder`, those that were `found` and of [`N_SEEDS_GROWN`] grown ones the small.
+fn write_seeds(
+    folder: &Path,
+    format: Format,
+    found: Option<&Vec<Arc<[u8]>>>,
+) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)?;
+    for (n, bytes) in found.into_iter().flatten().enumerate() {
+        std::fs::write(folder.join(format!("found-{n}")), bytes)?;
+    }
+    for n in 0..N_SEEDS_GROWN {
+        let grown = grow::file(format, &mut Rng::with_seed(n))?;
+        if grown.len() <= MAX_SEED_GROWN {
+            std::fs::write(folder.join(format!("grown-{n}")), grown)?;
         }
     }
     Ok(())
@@ -281,36 +284,4 @@ impl Fuzz {
             println!("          {n:5}  {reason}");
         }
     }
-}
-
-fn extension(format: Format) -> &'static str {
-    match format {
-        Format::Text => "txt",
-        Format::Markdown => "md",
-        Format::Email => "eml",
-        Format::Outlook => "msg",
-        Format::Code => "rs",
-        other => other.as_str(),
-    }
-}
-
-/// Returns an error when the spans of a document do not fit its text.
-fn check(document: &Document) -> Result<(), Failure> {
-    let fits =
-        |span: Span| span.start <= span.end && document.text.get(span.start..span.end).is_some();
-    let words = &document.layout.words;
-    let word_fits = |n: usize| {
-        let span = Span { start: words[n].start as usize, end: words[n].end as usize };
-        fits(span) && (n == 0 || words[n - 1].end <= words[n].start)
-    };
-    if !document.sections.iter().all(|section| fits(section.span)) {
-        return Err("a section does not fit the text".into());
-    }
-    if !document.layout.links.iter().all(|link| fits(link.span)) {
-        return Err("a link does not fit the text".into());
-    }
-    if !(0..words.len()).all(word_fits) {
-        return Err("the words do not ascend, or do not fit the text".into());
-    }
-    Ok(())
 }
