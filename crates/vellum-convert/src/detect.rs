@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Zip,
     /// An OLE compound file: an Outlook message, or an Office document before 2007.
     Ole,
+    /// A workbook of Excel 2 to 4, which came in no container.
+    Excel,
     /// Rich text.
     Rtf,
     /// Text, in this encoding after a mark of so many bytes.
@@ -44,6 +46,9 @@ pub(crate) fn detect(name: &str, head: &[u8]) -> Result<Kind> {
         (&b"PK\x03\x04"[..], Kind::Zip),
         (b"PK\x05\x06", Kind::Zip),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind::Ole),
+        (b"\x09\0\x04\0", Kind::Excel),
+        (b"\x09\x02\x06\0", Kind::Excel),
+        (b"\x09\x04\x06\0", Kind::Excel),
         (b"{\\rtf", Kind::Rtf),
     ] {
         if head.starts_with(magic) {
@@ -74,6 +79,7 @@ pub(crate) fn rejected(reason: impl Into<String>) -> Error {
 /// Formats that are common in folders of documents, with what to tell their owner.
 const BINARIES: &[(&[u8], &str)] = &[
     (b"%!PS", "PostScript"),
+    (b"\xdb\xa5-\0", "Word 2 document, save it as .docx"),
     (b"\x89PNG\r\n\x1a\n", "PNG image"),
     (b"\xff\xd8\xff", "JPEG image"),
     (b"GIF8", "GIF image"),

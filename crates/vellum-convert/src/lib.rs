@@ -35,6 +35,7 @@ mod html;
 mod io;
 mod json;
 mod large;
+mod legacy;
 mod markdown;
 mod number;
 mod ocr;
@@ -69,7 +70,7 @@ use vellum_core::{Error, Result};
 /// Raise it with every change after which some file gives another text, other sections or another
 /// title: collections are then ingested again, and chunk ids never point into a text that changed
 /// underneath them. A change of messages, limits or speed does not count.
-pub const VERSION: &str = "6";
+pub const VERSION: &str = "7";
 
 /// Limits of one conversion.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +167,7 @@ pub fn convert_parts(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) 
             }
         }
         Kind::Ole => outlook::convert(input, settings, &mut emit)?,
+        Kind::Excel => sheet::convert_xls(input, settings, &mut emit)?,
         Kind::Rtf => emit(rtf::convert(content)?)?,
         Kind::Text(Format::Email, ..) => email::convert(input, settings, &mut emit)?,
         Kind::Text(format @ (Format::Text | Format::Code), encoding, mark)

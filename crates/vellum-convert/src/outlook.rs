@@ -1,7 +1,7 @@
 //! OLE compound files: Outlook messages (MS-OXMSG), and what else comes in this container.
 //!
-//! What a file is, its streams tell: an encrypted Office document, a workbook before 2007, which goes to the
-//! reader of sheets, a Word document or presentation of that time, which is named in the rejection, or a message.
+//! What a file is, its streams tell: an encrypted Office document, a document, workbook or presentation before 2007,
+//! which goes to its reader (`crate::legacy`), or a message.
 //!
 //! A message reads like an e-mail ([`Letter`]): its text is taken from HTML, whether on its own or wrapped in rich
 //! text, else from plain text, because Outlook derives the plain text from the others and loses tables. Attachments
@@ -16,9 +16,10 @@ use crate::email::{Letter, SMIME_NOTE};
 use crate::embedded::{self, Unread};
 use crate::io::ContentReader;
 use crate::rtf::charset;
-use crate::{Emit, Settings, decode, html, rtf, sheet, text, too_much_text};
+use crate::{Emit, Settings, decode, html, legacy, rtf, sheet, text, too_much_text};
 use cfb::CompoundFile;
 use encoding_rs::{Encoding, WINDOWS_1252};
+use office_oxide::cfb::CfbReader;
 use property::{Properties, id};
 use std::io::BufReader;
 use vellum_core::Result;
@@ -33,14 +34,7 @@ type File = CompoundFile<BufReader<ContentReader>>;
 /// Streams that tell what a file is, and why it is not read.
 const KINDS: &[(&str, &str)] = &[
     ("/EncryptedPackage", "the file is password-protected"),
-    (
-        "/WordDocument",
-        "a Word document in the format before 2007 (.doc) is not read: save it as .docx",
-    ),
-    (
-        "/PowerPoint Document",
-        "a PowerPoint presentation in the format before 2007 (.ppt) is not read: save it as .pptx",
-    ),
+    ("/PP40", "a PowerPoint presentation before PowerPoint 97 is not read: save it as .pptx"),
     ("/VisioDocument", "not a text document: Visio drawing"),
     ("/Quill", "not a text document: Publisher document"),
     ("/Catalog", "not a text document: thumbnail cache"),
@@ -51,13 +45,22 @@ const KINDS: &[(&str, &str)] = &[
 /// # Errors
 /// `Rejected` when it is damaged, protected, or no message; those of the reader of sheets and of `emit`.
 pub(crate) fn convert(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) -> Result<()> {
-    let reader = BufReader::new(ContentReader::new(&input.content));
-    let mut file = CompoundFile::open(reader).map_err(|error| {
-        rejected(format!("the file is damaged: {}", collapsed(&error.to_string())))
-    })?;
-    if file.is_stream("/Workbook") || file.is_stream("/Book") {
+    let reader = || BufReader::new(ContentReader::new(&input.content));
+    // The reader of Office files makes do with a container that is damaged.
+    let office = CfbReader::new(reader());
+    let is = |stream| office.as_ref().is_ok_and(|file| file.has_stream(stream));
+    if is("Workbook") || is("Book") {
         return sheet::convert_xls(input, settings, emit);
     }
+    if is("WordDocument") {
+        return legacy::word(input, settings, emit);
+    }
+    if is(legacy::PRESENTATION) {
+        return legacy::slides(input, settings, emit);
+    }
+    let mut file = CompoundFile::open(reader()).map_err(|error| {
+        rejected(format!("the file is damaged: {}", collapsed(&error.to_string())))
+    })?;
     if let Some((_, reason)) = KINDS.iter().find(|(stream, _)| file.exists(stream)) {
         return Err(rejected(*reason));
     }

@@ -18,6 +18,9 @@ use std::collections::HashMap;
 use vellum_core::Result;
 use vellum_core::document::{Document, Format, Section, SectionKind, Span};
 
+/// What PowerPoint calls a presentation that nobody gave a title.
+pub(crate) const NO_TITLE: &str = "PowerPoint Presentation";
+
 /// Hands the slides of `package` on, as one part.
 ///
 /// # Errors
@@ -25,11 +28,10 @@ use vellum_core::document::{Document, Format, Section, SectionKind, Span};
 pub(crate) fn convert(mut package: Package, settings: &Settings, emit: Emit<'_>) -> Result<()> {
     let slides = slides(&mut package)?;
     if slides.len() > settings.max_pages {
-        let (n, limit) = (slides.len(), settings.max_pages);
-        return Err(rejected(format!("the presentation has {n} slides; the limit is {limit}")));
+        return Err(too_many_slides(slides.len(), settings));
     }
     let mut metadata = properties(&mut package)?;
-    let mut title = metadata.remove("title").filter(|title| title != "PowerPoint Presentation");
+    let mut title = metadata.remove("title").filter(|title| title != NO_TITLE);
     let mut layouts: HashMap<String, Placeholders> = HashMap::new();
     let mut document: Option<Document> = None;
     for (n, part) in (1..).zip(&slides) {
@@ -41,6 +43,11 @@ pub(crate) fn convert(mut package: Package, settings: &Settings, emit: Emit<'_>)
     }
     let Some(document) = document else { return Ok(()) };
     emit(Document { format: Format::Pptx, title, metadata, ..document })
+}
+
+pub(crate) fn too_many_slides(n_slides: usize, settings: &Settings) -> vellum_core::Error {
+    let limit = settings.max_pages;
+    rejected(format!("the presentation has {n_slides} slides; the limit is {limit}"))
 }
 
 /// Adds a page behind those of `document`.

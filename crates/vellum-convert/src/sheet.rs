@@ -1,26 +1,27 @@
 //! Spreadsheets: every sheet is a page with its name as heading, every filled region a table.
 //!
-//! Excel files (XLSX, XLSM, XLSB, XLS) are read by `calamine`, cell by cell, so that the size of a sheet costs time
-//! and not memory; OpenDocument sheets by our own reader (`crate::odf`), which has the text of each cell as it was
-//! shown. `grid` forms tables of the cells, `format` writes numbers as their format shows them.
+//! Excel files (XLSX, XLSM, XLSB) are read by `calamine`, cell by cell, so that the size of a sheet costs time
+//! and not memory; those before 2007 by `office_oxide` (`before_2007`); OpenDocument sheets by our own reader
+//! (`crate::odf`), which has the text of each cell as it was shown. `grid` forms tables of the cells, `format` writes
+//! numbers as their format shows them.
 //!
 //! - Kept: hidden sheets, the results of formulas as they were last saved, merged cells (in every row they cover).
 //! - Dates are written as ISO dates, whatever their format.
 //! - Left out: cell comments, charts, pictures, macros.
 
+mod before_2007;
 mod format;
 pub(crate) mod grid;
+
+pub(crate) use before_2007::convert_xls;
 
 use crate::clean::{characters, collapsed};
 use crate::detect::rejected;
 use crate::io::ContentReader;
 use crate::ooxml::properties;
 use crate::package::Package;
-use crate::{Emit, Settings, number, odf};
-use calamine::{
-    CellErrorType, Data, DataRef, Dimensions, ExcelDateTime, Reader, SheetType, Xls, XlsError,
-    Xlsb, Xlsx,
-};
+use crate::{Emit, Settings, odf};
+use calamine::{CellErrorType, DataRef, Dimensions, ExcelDateTime, Reader, SheetType, Xlsb, Xlsx};
 use grid::Grid;
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -56,62 +57,6 @@ pub(crate) fn convert(input: &ConvertInput, settings: &Settings, emit: Emit<'_>)
     } else {
         xlsx(Xlsx::new(source).map_err(damaged)?, &mut grid)
     }
-}
-
-/// Hands the sheets of `input`, an Excel file before 2007, on.
-///
-/// # Errors
-/// `Rejected` when it is damaged, encrypted or holds too much text.
-pub(crate) fn convert_xls(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) -> Result<()> {
-    let source = BufReader::new(ContentReader::new(&input.content));
-    let mut book = Xls::new(source).map_err(|error| match error {
-        XlsError::Password => rejected("the file is password-protected"),
-        error => damaged(error),
-    })?;
-    let mut metadata = BTreeMap::new();
-    if let Ok(properties) = book.workbook_properties() {
-        let known = [
-            ("author", properties.creator),
-            ("title", properties.title),
-            ("subject", properties.subject),
-            ("keywords", properties.keywords),
-            ("created", properties.created.as_deref().map(day)),
-            ("modified", properties.modified.as_deref().map(day)),
-        ];
-        for (key, value) in known {
-            let value = collapsed(&characters(&value.unwrap_or_default()));
-            if !value.is_empty() {
-                metadata.insert(key.to_owned(), value);
-            }
-        }
-    }
-    let mut grid = new_grid(Format::Xls, metadata, settings, emit);
-    for (n, name, is_filled) in sheets(book.sheets_metadata()) {
-        if !is_filled {
-            continue;
-        }
-        grid.open(n, &name);
-        merge(&mut grid, book.merge_cells_by_sheet_name(&name).unwrap_or_default());
-        let range = book.worksheet_range(&name).map_err(damaged)?;
-        let (row0, column0) = range.start().unwrap_or((0, 0));
-        for (row, column, value) in range.used_cells() {
-            let text = match value {
-                Data::Int(value) => value.to_string(),
-                Data::Float(value) => number::general(*value),
-                Data::String(value) | Data::DateTimeIso(value) | Data::DurationIso(value) => {
-                    collapsed(&characters(value))
-                }
-                Data::Bool(value) => boolean(*value),
-                Data::DateTime(value) => date(value),
-                Data::Error(value) => error_text(value),
-                Data::Empty => continue,
-            };
-            let place = |at: usize, from: u32| u32::try_from(at).unwrap_or(u32::MAX - from) + from;
-            grid.cell(place(row, row0), place(column, column0), text)?;
-        }
-        grid.close()?;
-    }
-    Ok(())
 }
 
 fn new_grid<'e>(
@@ -245,26 +190,6 @@ fn damaged(error: impl std::fmt::Display) -> vellum_core::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vellum_core::document::Document;
-
-    #[test]
-    fn a_workbook_before_2007_is_read() {
-        let content = include_bytes!("../tests/data/office/book.xls").to_vec().into();
-        let input = ConvertInput { name: "book.xls".into(), content };
-        let mut texts = Vec::new();
-        let mut emit = |part: Document| {
-            assert_eq!((part.format, part.title.as_deref()), (Format::Xls, Some("Stock")));
-            texts.push(part.text);
-            Ok(())
-        };
-        convert_xls(&input, &Settings::default(), &mut emit).unwrap();
-        assert_eq!(texts.len(), 3);
-        let expect = "Stock\n\nStock of spare parts\n\n| Part | Price | Since | Margin |\n\
-                      | Bolt | 0.3 | 2024-03-01 | 0.256 |\n| Nut, ü | 1234.5 | 2024-03-02 14:30 | 0.5 |\n\
-                      | Washer | 7 |  |  |\n\n| Depot | Open |\n| East | TRUE |";
-        assert_eq!(texts[0], expect);
-        assert!(texts[1].starts_with("Rates\n\n| Zone | 2023 | 2023 |\n| Zone | net | gross |"));
-    }
 
     #[test]
     fn dates_are_iso() {

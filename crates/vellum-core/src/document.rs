@@ -61,8 +61,12 @@ pub enum Format {
     Pdf,
     /// Word document.
     Docx,
+    /// Word document before 2007.
+    Doc,
     /// PowerPoint presentation; its pages are slides.
     Pptx,
+    /// PowerPoint presentation before 2007; its pages are slides.
+    Ppt,
     /// Excel workbook; its pages are sheets.
     Xlsx,
     /// Excel workbook before 2007; its pages are sheets.
@@ -92,7 +96,7 @@ pub enum Format {
 }
 
 /// Every format with its name and the media type under which an original is served, in the order of [`Format`].
-const FORMATS: [(Format, &str, &str); 19] = [
+const FORMATS: [(Format, &str, &str); 21] = [
     (Format::Text, "text", "text/plain; charset=utf-8"),
     (Format::Markdown, "markdown", "text/markdown; charset=utf-8"),
     (Format::Html, "html", "text/html; charset=utf-8"),
@@ -102,11 +106,13 @@ const FORMATS: [(Format, &str, &str); 19] = [
         "docx",
         "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     ),
+    (Format::Doc, "doc", "application/msword"),
     (
         Format::Pptx,
         "pptx",
         "application/vnd.openxmlformats-officedocument.presentationml.presentation",
     ),
+    (Format::Ppt, "ppt", "application/vnd.ms-powerpoint"),
     (Format::Xlsx, "xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     (Format::Xls, "xls", "application/vnd.ms-excel"),
     (Format::Odt, "odt", "application/vnd.oasis.opendocument.text"),
@@ -141,7 +147,7 @@ impl Format {
     /// Returns what people call a page of this format.
     pub const fn page_noun(self) -> &'static str {
         match self {
-            Self::Pptx | Self::Odp => "slide",
+            Self::Pptx | Self::Ppt | Self::Odp => "slide",
             Self::Xlsx | Self::Xls | Self::Ods => "sheet",
             _ => "page",
         }

@@ -4,12 +4,17 @@
 //! A file that was grown is well-formed and mostly in order, so it gets further into a parser than a damaged
 //! copy does, and it combines what real files hold apart.
 
+use crate::change;
 use crate::compound;
 use crate::grammar;
 use crate::pack;
 use fastrand::Rng;
 use std::fmt::Write as _;
 use vellum_core::document::Format;
+
+/// A Word document before 2007, and a ZIP file with a presentation of that time.
+const REPORT: &[u8] = include_bytes!("../../tests/data/office/report.doc");
+const DECK: &[u8] = include_bytes!("../../tests/data/office/deck.ppt.zip");
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -108,6 +113,12 @@ pub(crate) fn file(format: Format, rng: &mut Rng) -> Result<Vec<u8>, Failure> {
         Format::Html => format!("<!doctype html>{}", tree(grammar::PAGE, rng)).into_bytes(),
         Format::Pdf => page(rng),
         Format::Docx => word(rng)?,
+        // Records that point to each other by place: whole ones are changed, not grown.
+        Format::Doc => change::changed(REPORT, REPORT, rng),
+        Format::Ppt => {
+            let deck = pack::unzip_first(DECK)?;
+            change::changed(&deck, &deck, rng)
+        }
         Format::Pptx => slides(rng)?,
         Format::Xlsx => pack::xlsx(
             inner(&tree(grammar::SHEET, rng)),

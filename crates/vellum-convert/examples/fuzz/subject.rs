@@ -4,13 +4,15 @@ use crate::Failure;
 use vellum_core::document::{Document, Format, Span};
 
 /// Every format.
-pub(crate) const FORMATS: [Format; 19] = [
+pub(crate) const FORMATS: [Format; 21] = [
     Format::Text,
     Format::Markdown,
     Format::Html,
     Format::Pdf,
     Format::Docx,
+    Format::Doc,
     Format::Pptx,
+    Format::Ppt,
     Format::Xlsx,
     Format::Xls,
     Format::Odt,

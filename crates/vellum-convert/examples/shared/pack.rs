@@ -1,6 +1,6 @@
 //! Packs generated content as the containers that documents come in.
 
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Write};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -13,6 +13,14 @@ pub(crate) fn zip<N: AsRef<str>, B: AsRef<[u8]>>(members: &[(N, B)]) -> Result<V
         archive.write_all(bytes.as_ref())?;
     }
     Ok(archive.finish()?.into_inner())
+}
+
+/// Returns the first file in a ZIP file.
+#[allow(dead_code, reason = "for what grows files only")]
+pub(crate) fn unzip_first(archive: &[u8]) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    zip::ZipArchive::new(Cursor::new(archive))?.by_index(0)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Returns a part of relations: id, kind and target of each.

@@ -7,7 +7,7 @@ use super::shapes::{Place, Shape};
 use crate::blocks::Block;
 
 /// Placeholders that repeat on every slide and say nothing of this one.
-const FURNITURE: &[&str] = &["dt", "ftr", "hdr", "sldNum", "sldImg"];
+pub(crate) const FURNITURE: &[&str] = &["dt", "ftr", "hdr", "sldNum", "sldImg"];
 
 /// Returns the blocks of a slide.
 pub(crate) fn blocks(mut shapes: Vec<Shape>) -> Vec<Block> {

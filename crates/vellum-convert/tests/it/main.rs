@@ -6,6 +6,7 @@
     reason = "tests fail by panicking and say why"
 )]
 
+mod before_2007;
 mod mail;
 mod office;
 mod pages;

@@ -6,17 +6,17 @@ use std::io::{Cursor, Write};
 use std::path::PathBuf;
 use vellum_core::document::{Document, SectionKind};
 
-fn data(name: &str) -> Vec<u8> {
+pub(crate) fn data(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/office").join(name);
     std::fs::read(path).unwrap()
 }
 
-fn read(name: &str) -> Document {
+pub(crate) fn read(name: &str) -> Document {
     run(name, &data(name)).unwrap()
 }
 
 /// Returns a ZIP file with these members.
-fn zip(members: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn zip(members: &[(&str, &str)]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in members {
         zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
@@ -34,7 +34,7 @@ fn check_docx(body: &str, expect: &str) {
 }
 
 /// Returns `level title` of every heading, `page n` of every page.
-fn outline(document: &Document) -> Vec<String> {
+pub(crate) fn outline(document: &Document) -> Vec<String> {
     let line = |section: &vellum_core::document::Section| match &section.kind {
         SectionKind::Heading { level, title } => format!("{level} {title}"),
         SectionKind::Page(number) => format!("page {number}"),
@@ -135,7 +135,7 @@ fn slides_are_pages_in_reading_order() {
 
 #[test]
 fn sheets_are_pages_with_their_names() {
-    for name in ["book.xlsx", "book.ods"] {
+    for name in ["book.xlsx", "book.ods", "book.xls"] {
         let document = read(name);
         let opening =
             "Stock\n\nStock of spare parts\n\n| Part | Price | Since | Margin |\n| Bolt | 0.30 |";

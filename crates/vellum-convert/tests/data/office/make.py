@@ -2,7 +2,7 @@
 
 Run in this folder with pandoc and soffice on the path. `tables.json` keeps the true cells of every table.
 """
-import datetime, json, pathlib, subprocess
+import datetime, json, pathlib, subprocess, zipfile
 from docx import Document
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
@@ -64,7 +64,7 @@ def words():
     berths = [["Berth", "Depth (m)", "Ships"], ["A1", "4.2", "12"], ["A2", "3.9", "7"], ["B1", "6.0", "31"]]
     budget = [["Item", "2023", "2024"], ["Dredging", "12,500", "14,000"], ["Buoys", "900", "1,150"],
               ["Total", "13,400", "15,150"]]
-    for file in ["report.docx", "report.odt", "report-libreoffice.docx"]:
+    for file in ["report.docx", "report.odt", "report-libreoffice.docx", "report.doc"]:
         tables[file] = [berths, budget]
 
     document = Document()
@@ -175,7 +175,25 @@ def sheets():
         [["Zone", "2023", "2023"], ["Zone", "net", "gross"], ["I", "10", "11.9"], ["II", "20", "23.8"]],
         [["Number", "Square"]] + [[str(n), str(n * n)] for n in range(1, 121)],
     ]
-    tables["book.xlsx"] = tables["book.ods"] = true
+    tables["book.xlsx"] = tables["book.ods"] = tables["book.xls"] = true
+
+def before_2007():
+    """Sources of files that only LibreOffice writes: a deck without the chart, and formats."""
+    deck = Presentation("deck.pptx")
+    deck.part.drop_rel(deck.slides._sldIdLst[1].rId)
+    del deck.slides._sldIdLst[1]
+    deck.save("deck-97.pptx")
+    book = Workbook()
+    sheet = book.active
+    sheet.title = "Times"
+    for row, (label, value, code) in enumerate([
+        ("overtime", 1.5, "[h]:mm:ss"), ("opens", 0.25, "hh:mm"), ("half", 0.5, "# ?/?"), ("day", 45352, "d mmm yy"),
+        ("weight", 12.5, '0.0" kg"'), ("hidden", 7, ";;;"), ("plain", 0.1 + 0.2, "General"), ("loss", -1234.5, "#,##0.00"),
+    ], 1):
+        sheet.cell(row, 1, label)
+        sheet.cell(row, 2, value).number_format = code
+    sheet["IV65536"] = "last corner"
+    book.save("times.xlsx")
 
 def office(source, kind, name=None):
     subprocess.run(["soffice", "--headless", "--convert-to", kind, "--outdir", "made", source], check=True)
@@ -190,5 +208,15 @@ office("report.odt", "docx", "report-libreoffice.docx")
 office("deck.pptx", "odp")
 office("book.xlsx", "ods")
 office("book.xlsx", "xls")
+before_2007()
+office("report.docx", "doc")
+office("contract.docx", "doc")
+office("deck-97.pptx", "ppt", "deck.ppt")
+office("times.xlsx", "xls")
+# LibreOffice puts a thumbnail of 588 KiB into it.
+with zipfile.ZipFile("deck.ppt.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+    archive.writestr(zipfile.ZipInfo("deck.ppt", (2024, 3, 1, 9, 30, 0)), pathlib.Path("deck.ppt").read_bytes(), zipfile.ZIP_DEFLATED)
+for made in ["deck.ppt", "deck-97.pptx", "times.xlsx"]:
+    pathlib.Path(made).unlink()
 pathlib.Path("made").rmdir()
 pathlib.Path("tables.json").write_text(json.dumps(tables, ensure_ascii=False, indent=0) + "\n")
