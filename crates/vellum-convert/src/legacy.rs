@@ -1,33 +1,25 @@
-//! Office files before 2007: Word (DOC, back to Word 6) and PowerPoint (PPT) here, Excel in `crate::sheet`; all are
-//! read by `office_oxide`.
+//! Word files before 2007 (DOC, back to Word 6), read by `office_oxide`, and what other readers of that age share: Excel
+//! (`crate::sheet`) and PowerPoint (`crate::ppt`).
 //!
 //! The library takes a file apart into headings, paragraphs, lists and tables, which go the way of other word
 //! processors' files ([`Flow`]). What a damaged file lost is said at the end of its text.
 //!
-//! Titles and texts of slides that it loses are added from their outline (`outline`).
-//!
 //! - Kept: notes and comments (at the end, as a file of that time tells not always where they belong), text boxes,
-//!   addresses of links that their text does not show, the speaker's notes.
-//! - Left out: the numbers of lists, deletions, hidden text, headers and footers, pictures, macros. The cells of a
-//!   table on a slide are paragraphs, unless it has one cell in each place of a grid.
-
-mod outline;
+//!   addresses of links that their text does not show.
+//! - Left out: the numbers of lists, deletions, hidden text, headers and footers, pictures, macros.
 
 use crate::blocks::{Block, Flow, unseen_address};
 use crate::clean::{characters, collapsed};
 use crate::detect::rejected;
 use crate::embedded::Unread;
 use crate::io::ContentReader;
-use crate::pptx::slide::FURNITURE;
-use crate::{Emit, Settings, pptx, sheet, too_much_text};
-use office_oxide::cfb::CfbReader;
+use crate::{Emit, Settings, sheet, too_much_text};
+use office_oxide::cfb::SummaryProperties;
 use office_oxide::doc::DocError;
-use office_oxide::ir::{self, Element, InlineContent, Section};
+use office_oxide::ir::{self, Element, InlineContent};
 use office_oxide::options::ParseOptions;
-use office_oxide::ppt::PptError;
 use office_oxide::xls::XlsError;
 use office_oxide::{DocumentFormat, OfficeError};
-use outline::OutlineText;
 use std::collections::BTreeMap;
 use std::io::BufReader;
 use vellum_core::document::{Document, Format, Layout};
@@ -36,9 +28,6 @@ use vellum_core::{Error, Result};
 
 /// Most that the library may hold of what a small file multiplies, in bytes.
 const MAX_MEMORY: u64 = 256 << 20;
-
-/// The stream that makes a compound file a presentation.
-pub(crate) const PRESENTATION: &str = "PowerPoint Document";
 
 /// Returns the file in `content`, taken apart.
 ///
@@ -72,77 +61,20 @@ pub(crate) fn word(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) ->
     if text.len() > settings.max_text_bytes {
         return Err(too_much_text(settings));
     }
-    let (title, metadata) = metadata(&document.metadata);
+    let own = &document.metadata;
+    let keywords = own.keywords.join(", ");
+    let mut metadata = properties([
+        ("title", own.title.as_deref()),
+        ("author", own.author.as_deref()),
+        ("subject", own.subject.as_deref()),
+        ("keywords", Some(&keywords)),
+        ("created", own.created.as_deref()),
+        ("modified", own.modified.as_deref()),
+    ]);
+    let title = metadata.remove("title");
     let layout = Layout::default();
     emit(Document { format: Format::Doc, title, text, sections, metadata, layout })?;
     lost(&file, Format::Doc).map_or(Ok(()), emit)
-}
-
-/// Hands the slides of the presentation in `input` on, as one part.
-///
-/// # Errors
-/// As [`word`]; `Rejected` when it has too many slides.
-pub(crate) fn slides(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) -> Result<()> {
-    let file = open(&input.content, DocumentFormat::Ppt, settings)?;
-    let presentation = file.to_ir();
-    let n_slides = presentation.sections.len();
-    if n_slides > settings.max_pages {
-        return Err(pptx::too_many_slides(n_slides, settings));
-    }
-    let (mut title, metadata) = metadata(&presentation.metadata);
-    title = title.filter(|title| title != pptx::NO_TITLE);
-    let mut outline = outline(&input.content)?;
-    // A list of other slides would put texts where they do not belong.
-    outline.resize(if outline.len() == n_slides { n_slides } else { 0 }, Vec::new());
-    let mut document: Option<Document> = None;
-    for (at, slide) in presentation.sections.iter().enumerate() {
-        let texts = outline.get(at).map(Vec::as_slice).unwrap_or_default();
-        let blocks = slide_blocks(slide, texts);
-        if let Some(Block::Heading(1, first)) = blocks.first() {
-            title.get_or_insert_with(|| collapsed(first));
-        }
-        pptx::add(&mut document, pptx::page(blocks, at as u32 + 1), settings)?;
-    }
-    let Some(document) = document else { return Ok(()) };
-    emit(Document { format: Format::Ppt, title, metadata, ..document })?;
-    lost(&file, Format::Ppt).map_or(Ok(()), emit)
-}
-
-/// Returns the texts of each slide in the outline of a presentation.
-fn outline(content: &Content) -> Result<Vec<Vec<OutlineText>>> {
-    let source = BufReader::new(ContentReader::new(content));
-    let stream = CfbReader::new(source).and_then(|mut file| file.open_stream(PRESENTATION));
-    stream.map(|stream| outline::texts(&stream)).map_err(|error| unreadable(PptError::from(error)))
-}
-
-/// Returns the blocks of a slide with those `texts` that it lacks, then the speaker's notes.
-fn slide_blocks(slide: &Section, texts: &[OutlineText]) -> Vec<Block> {
-    let gathered = |elements: &[Element]| {
-        let mut flow = Flow::gather();
-        write(&mut flow, elements);
-        flow.into_blocks()
-    };
-    let mut blocks = gathered(&slide.elements);
-    let known = collapsed(&crate::blocks::line(&blocks));
-    let lacks = |text: &&OutlineText| {
-        !text.paragraphs.iter().all(|line| known.contains(&*collapsed(&characters(line))))
-    };
-    let mut missing = Vec::new();
-    for text in texts.iter().filter(lacks) {
-        let mut paragraphs = text.paragraphs.iter().cloned();
-        missing.extend(
-            paragraphs.by_ref().take(text.is_title.into()).map(|line| Block::Heading(1, line)),
-        );
-        missing.extend(paragraphs.map(Block::Paragraph));
-    }
-    let opens_with_title = matches!(blocks.first(), Some(Block::Heading(..)));
-    blocks.splice(usize::from(opens_with_title)..usize::from(opens_with_title), missing);
-    let notes = gathered(slide.speaker_notes.as_deref().unwrap_or_default());
-    if !notes.is_empty() {
-        blocks.push(Block::Paragraph("Notes:".into()));
-        blocks.extend(notes);
-    }
-    blocks
 }
 
 /// Returns a part that says what a file in `format` lost; `None` when nothing is known to be missing.
@@ -155,22 +87,21 @@ pub(crate) fn lost(file: &office_oxide::Document, format: Format) -> Option<Docu
     unread.note(format)
 }
 
-/// Returns the title, and what else a file says of itself.
-fn metadata(own: &ir::Metadata) -> (Option<String>, BTreeMap<String, String>) {
-    let keywords = own.keywords.join(", ");
-    let mut metadata = properties([
+/// Returns what a file says of itself, its title among it.
+pub(crate) fn properties_of(own: Option<&SummaryProperties>) -> BTreeMap<String, String> {
+    let Some(own) = own else { return BTreeMap::new() };
+    properties([
         ("title", own.title.as_deref()),
         ("author", own.author.as_deref()),
         ("subject", own.subject.as_deref()),
-        ("keywords", Some(&keywords)),
+        ("keywords", own.keywords.as_deref()),
         ("created", own.created.as_deref()),
         ("modified", own.modified.as_deref()),
-    ]);
-    (metadata.remove("title"), metadata)
+    ])
 }
 
 /// Returns those properties that say something.
-pub(crate) fn properties(known: [(&str, Option<&str>); 6]) -> BTreeMap<String, String> {
+fn properties(known: [(&str, Option<&str>); 6]) -> BTreeMap<String, String> {
     let said = known.into_iter().filter_map(|(key, value)| {
         let value = collapsed(&characters(value?));
         let is_day = matches!(key, "created" | "modified");
@@ -188,10 +119,7 @@ fn write(flow: &mut Flow, elements: &[Element]) {
                 flow.block(Block::Heading(heading.clamped_level(), inline(&heading.content)));
             }
             Element::Paragraph(paragraph) => {
-                let role = paragraph.placeholder_role.as_deref().unwrap_or_default();
-                if !FURNITURE.contains(&role) {
-                    flow.block(Block::Paragraph(inline(&paragraph.content)));
-                }
+                flow.block(Block::Paragraph(inline(&paragraph.content)));
             }
             Element::CodeBlock(code) => flow.block(Block::Paragraph(code.content.clone())),
             Element::List(list) => write_list(flow, list, 0),
@@ -310,10 +238,9 @@ fn close_link(out: &mut String, link: Option<(&str, usize)>) {
     }
 }
 
-fn unreadable(error: impl Into<OfficeError>) -> Error {
-    match error.into() {
+fn unreadable(error: OfficeError) -> Error {
+    match error {
         OfficeError::Doc(DocError::Encrypted)
-        | OfficeError::Ppt(PptError::Encrypted)
         | OfficeError::Xls(XlsError::Encrypted | XlsError::EncryptionNotSupported(_)) => {
             rejected("the file is password-protected")
         }

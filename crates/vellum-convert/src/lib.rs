@@ -45,6 +45,7 @@ mod outlook;
 mod package;
 mod pdf;
 mod pool;
+mod ppt;
 mod pptx;
 mod rtf;
 mod sandbox;

@@ -1,7 +1,7 @@
 //! OLE compound files: Outlook messages (MS-OXMSG), and what else comes in this container.
 //!
 //! What a file is, its streams tell: an encrypted Office document, a document, workbook or presentation before 2007,
-//! which goes to its reader (`crate::legacy`), or a message.
+//! which goes to its reader, or a message.
 //!
 //! A message reads like an e-mail ([`Letter`]): its text is taken from HTML, whether on its own or wrapped in rich
 //! text, else from plain text, because Outlook derives the plain text from the others and loses tables. Attachments
@@ -16,7 +16,7 @@ use crate::email::{Letter, SMIME_NOTE};
 use crate::embedded::{self, Unread};
 use crate::io::ContentReader;
 use crate::rtf::charset;
-use crate::{Emit, Settings, decode, html, legacy, rtf, sheet, text, too_much_text};
+use crate::{Emit, Settings, decode, html, legacy, ppt, rtf, sheet, text, too_much_text};
 use cfb::CompoundFile;
 use encoding_rs::{Encoding, WINDOWS_1252};
 use office_oxide::cfb::CfbReader;
@@ -55,8 +55,8 @@ pub(crate) fn convert(input: &ConvertInput, settings: &Settings, emit: Emit<'_>)
     if is("WordDocument") {
         return legacy::word(input, settings, emit);
     }
-    if is(legacy::PRESENTATION) {
-        return legacy::slides(input, settings, emit);
+    if is(ppt::STREAM) {
+        return ppt::convert(input, settings, emit);
     }
     let mut file = CompoundFile::open(reader()).map_err(|error| {
         rejected(format!("the file is damaged: {}", collapsed(&error.to_string())))

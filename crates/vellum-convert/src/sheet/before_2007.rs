@@ -5,7 +5,8 @@
 
 use super::{boolean, date, new_grid};
 use crate::clean::{characters, collapsed};
-use crate::legacy::{lost, open, properties};
+use crate::detect::rejected;
+use crate::legacy::{lost, open, properties_of};
 use crate::{Emit, Settings, number};
 use calamine::{ExcelDateTime, ExcelDateTimeType};
 use office_oxide::DocumentFormat;
@@ -30,16 +31,10 @@ const MAX_DURATION: f64 = 366.0;
 /// `Rejected` when it is damaged, encrypted or holds too much text.
 pub(crate) fn convert_xls(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) -> Result<()> {
     let file = open(&input.content, DocumentFormat::Xls, settings)?;
-    let Some(book) = file.as_xls() else { return Ok(()) };
-    let own = book.summary_properties();
-    let metadata = properties([
-        ("title", own.and_then(|own| own.title.as_deref())),
-        ("author", own.and_then(|own| own.author.as_deref())),
-        ("subject", own.and_then(|own| own.subject.as_deref())),
-        ("keywords", own.and_then(|own| own.keywords.as_deref())),
-        ("created", own.and_then(|own| own.created.as_deref())),
-        ("modified", own.and_then(|own| own.modified.as_deref())),
-    ]);
+    let Some(book) = file.as_xls().filter(|book| !book.sheets.is_empty()) else {
+        return Err(rejected("the workbook is damaged: it has no sheets"));
+    };
+    let metadata = properties_of(book.summary_properties());
     let mut grid = new_grid(Format::Xls, metadata, settings, emit);
     for (n, sheet) in (1..).zip(&book.sheets) {
         if matches!(sheet.kind, SheetKind::Chart | SheetKind::Dialog) {

@@ -47,13 +47,17 @@ fn deletions_hidden_text_and_headers_are_left_out_and_merged_cells_said_again() 
 }
 
 #[test]
-fn slides() {
+fn slides_read_as_those_of_newer_files_do() {
     let document = run("deck.ppt", &deck()).unwrap();
     assert_eq!(document.format.as_str(), "ppt");
     assert_eq!(document.title.as_deref(), Some("Town plan"));
+    assert_eq!(document.metadata["author"], "Ines Roy");
     assert_eq!(outline(&document), ["page 1", "1 Town plan", "page 2", "1 Figures"]);
-    let first = "Town plan\n\nHousing\n\n120 flats\n\nTraffic\n\nNotes:\n\nAsk the council first.";
-    assert!(document.text.starts_with(first), "{}", document.text);
+    assert_eq!(
+        document.text,
+        "Town plan\n\n- Housing\n  - 120 flats\n- Traffic\n\nNotes:\n\nAsk the council first.\n\n\
+         Figures\n\n| Year | Flats |\n| 2023 | 80 |\n| 2024 | 120 |\n\nleft\n\nright\n\nlower"
+    );
 }
 
 #[test]
@@ -76,10 +80,7 @@ fn what_cannot_be_read_is_named() {
     }
     for stream in ["WordDocument", "Workbook", "PowerPoint Document"] {
         let error = run("a.doc", &compound(stream)).unwrap_err();
-        let is_named = ["the file is damaged", "the file holds no text"]
-            .iter()
-            .any(|reason| error.message().starts_with(reason));
-        assert!(is_named, "{stream}: {error}");
+        assert!(error.message().contains("is damaged"), "{stream}: {error}");
     }
     check_rejected(
         "a.doc",
