@@ -5,7 +5,7 @@
 
 use super::deck::Page;
 use super::records::{Record, Records, number, short};
-use super::text::{link_all, texts};
+use super::text::{Text, link_all, texts};
 use crate::blocks::{Block, Flow};
 use crate::pptx::shapes::{Place, Shape};
 use std::collections::HashMap;
@@ -33,12 +33,20 @@ const MAX_DEPTH: usize = 32;
 /// Most columns and rows of a table.
 const MAX_GRID: usize = 1_000;
 
-/// Returns the shapes of a slide or a page of notes, in the order of the file.
+/// Returns the shapes of a slide or a page of notes, in the order of the file; of one that is lost what the outline has.
 pub(super) fn read(page: &Page<'_>, links: &HashMap<u32, String>) -> Vec<Shape> {
+    if page.content.is_empty() {
+        return page.outline.iter().map(|text| of_outline(text, links)).collect();
+    }
     let drawing = Records(page.content).content(DRAWING).unwrap_or_default();
     let drawing = Records(drawing).content(DRAWING_OF_PAGE).unwrap_or_default();
     let group = Records(drawing).content(GROUP).unwrap_or_default();
     shapes_of(group, page, links, 0)
+}
+
+fn of_outline(text: &Text, links: &HashMap<u32, String>) -> Shape {
+    let kind = if text.is_title() { "title" } else { "" };
+    Shape { kind: kind.into(), place: None, blocks: text.blocks(links), inner: Vec::new() }
 }
 
 /// Returns the shapes of a group; the first record is the group itself.
@@ -82,7 +90,7 @@ fn shape(records: &[u8], page: &Page<'_>, links: &HashMap<u32, String>) -> Optio
         Records(client_data).content(PLACEHOLDER).and_then(|atom| atom.get(4).copied());
     let kind = match placeholder.map(kind_of) {
         Some(kind) if !kind.is_empty() => kind,
-        _ if texts.iter().any(super::text::Text::is_title) => "title",
+        _ if texts.iter().any(Text::is_title) => "title",
         _ => "",
     };
     let blocks: Vec<Block> = texts.iter().flat_map(|text| text.blocks(links)).collect();
@@ -213,5 +221,87 @@ fn plain(block: Block) -> Block {
     match block {
         Block::Item(_, _, text) => Block::Paragraph(text),
         block => block,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::deck;
+    use super::super::records::record;
+    use super::*;
+
+    /// Returns a shape at a place (left, top, right, bottom), with text unless it is empty.
+    fn cell(kind: u16, place: [i32; 4], text: &str) -> Vec<u8> {
+        let words = [record(0x0F9F, 0, &[4, 0, 0, 0]), record(0x0FA8, 0, text.as_bytes())].concat();
+        let place: Vec<u8> = place.iter().flat_map(|side| side.to_le_bytes()).collect();
+        let parts = [
+            record(SHAPE_ATOM, kind, &[0; 8]),
+            record(PLACE_IN_GROUP, 0, &place),
+            if text.is_empty() { Vec::new() } else { record(TEXT, 0, &words) },
+        ];
+        record(SHAPE, 0, &parts.concat())
+    }
+
+    fn page_of(shapes: &[Vec<u8>]) -> Vec<u8> {
+        let group = record(GROUP, 0, &[&record(SHAPE, 0, b"")[..], &shapes.concat()].concat());
+        record(DRAWING, 0, &record(DRAWING_OF_PAGE, 0, &group))
+    }
+
+    fn blocks(content: &[u8]) -> Vec<Block> {
+        let page = Page { content, outline: Vec::new() };
+        crate::pptx::slide::blocks(read(&page, &HashMap::new()))
+    }
+
+    #[test]
+    fn a_group_that_says_so_is_a_table() {
+        let table = [0x3f, 0xc1, 1, 0, 0, 0, 0x9f, 0x03, 1, 0, 0, 0];
+        let own = record(SHAPE, 0, &record(PROPERTIES[2], 2, &table));
+        let cells = [
+            cell(1, [10, 0, 30, 5], "2024"),
+            cell(1, [0, 0, 10, 10], "Zone"),
+            cell(1, [10, 5, 20, 10], "net"),
+            cell(1, [20, 5, 30, 10], "gross"),
+            cell(1, [0, 10, 10, 15], "I"),
+            cell(1, [10, 10, 20, 15], ""),
+            cell(1, [20, 10, 30, 15], "11.9"),
+            cell(LINE, [0, 7, 30, 7], ""),
+        ];
+        let group = |own: &[u8]| record(GROUP, 0, &[own, &cells.concat()].concat());
+        let rows = [["Zone", "2024", "2024"], ["Zone", "net", "gross"], ["I", "", "11.9"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec()).to_vec();
+        assert_eq!(blocks(&page_of(&[group(&own)])), [Block::Table(rows)]);
+        let plain = blocks(&page_of(&[group(&record(SHAPE, 0, b""))]));
+        assert_eq!(plain.len(), 6, "{plain:?}");
+    }
+
+    #[test]
+    fn deep_groups_and_deleted_shapes_are_left_out() {
+        let deleted = record(SHAPE_ATOM, 1, &[0, 0, 0, 0, 8, 0, 0, 0]);
+        let words = [record(0x0F9F, 0, &[4, 0, 0, 0]), record(0x0FA8, 0, b"gone")].concat();
+        let gone = record(SHAPE, 0, &[deleted, record(TEXT, 0, &words)].concat());
+        assert_eq!(blocks(&page_of(&[gone])), []);
+        let mut deep = cell(1, [0; 4], "deep");
+        for _ in 0..1_000 {
+            deep = record(GROUP, 0, &[record(SHAPE, 0, b""), deep].concat());
+        }
+        assert_eq!(blocks(&page_of(&[deep])), []);
+    }
+
+    #[test]
+    fn a_lost_slide_shows_its_outline() {
+        let list = [
+            record(0x03F3, 0, &[9; 20]),
+            record(0x0F9F, 0, &[0, 0, 0, 0]),
+            record(0x0FA8, 0, b"Town plan"),
+            record(0x0F9F, 0, &[1, 0, 0, 0]),
+            record(0x0FA8, 0, b"Housing"),
+        ];
+        let stream = record(0x03E8, 0, &record(0x0FF0, 0, &list.concat()));
+        let deck = deck::read(&stream, b"").unwrap();
+        let found = crate::pptx::slide::blocks(read(&deck.slides[0].0, &deck.links));
+        let item = Block::Item(0, "-".into(), "Housing".into());
+        assert_eq!(found, [Block::Heading(1, "Town plan".into()), item]);
+        assert!(deck::read(b"nothing", b"").is_none());
+        assert!(deck::is_encrypted(b"", &[&[0; 12][..], &[0xdf, 0xc4, 0xd1, 0xf3]].concat()));
     }
 }
