@@ -122,6 +122,11 @@ fn push_sentences(text: &str, span: Span, starts_block: bool, found: &mut Vec<Un
     };
     for (at, sentence) in flat.split_sentence_bound_indices() {
         let end = at + sentence.len();
+        if end <= start {
+            // Inside references that were taken whole.
+            continue;
+        }
+        let end = bracketed(&flat, start, end);
         if end < flat.len() && continues(&flat[start..end], &flat[end..]) {
             continue;
         }
@@ -129,6 +134,30 @@ fn push_sentences(text: &str, span: Span, starts_block: bool, found: &mut Vec<Un
         start = end;
     }
     push(start, flat.len());
+}
+
+/// Returns the candidate boundary `end` of the sentence from `start` on, moved where UAX #29 cuts behind an opening bracket:
+/// references such as `[1]` belong to the sentence before them, any other bracket opens the next.
+fn bracketed(text: &str, start: usize, end: usize) -> usize {
+    let before = &text[start..end];
+    let body = before.trim_end_matches(['[', '(']);
+    if body.len() == before.len() {
+        return end;
+    }
+    let mut end = start + body.len();
+    while let Some(length) = reference(&text[end..]) {
+        end += length;
+    }
+    end
+}
+
+/// Returns the length of the reference that opens `text`, such as `[3, 5-7]`; `None` where none does.
+fn reference(text: &str) -> Option<usize> {
+    /// Longest inside, in bytes.
+    const MAX_INSIDE: usize = 16;
+    let (inside, _) = text.strip_prefix('[')?.split_once(']')?;
+    let is_number = |c: char| c.is_ascii_digit() || matches!(c, ',' | '-' | '–' | ' ');
+    (inside.len() <= MAX_INSIDE && inside.chars().all(is_number)).then_some(inside.len() + 2)
 }
 
 /// Whether the text after a candidate boundary still belongs to the sentence before it.
@@ -181,12 +210,18 @@ mod tests {
         check("| a | b |\n| --- | --- |\n| 1 | 2 |", &["| a | b |", "| 1 | 2 |"]);
         check("It costs 3.50 EUR. Is it U.S. made?", &["It costs 3.50 EUR.", "Is it U.S. made?"]);
         check("这是一。那是二。", &["这是一。", "那是二。"]);
+        check("It silted up.[1] See [2].", &["It silted up.[1]", "See [2]."]);
+        check("As shown.[3, 5-7][9] Then.", &["As shown.[3, 5-7][9]", "Then."]);
+        check("He left.(Then he came.) So.", &["He left.", "(Then he came.)", "So."]);
+        check("It ended.[citation needed] So.", &["It ended.[citation needed] So."]);
+        check("Open.[", &["Open.", "["]);
+        check("[(", &["[("]);
         check(" \n\n ", &[]);
     }
 
     proptest! {
         #[test]
-        fn units_cover_all_visible_text(text in "[a-zA-Z0-9 .\n|é-]{0,200}") {
+        fn units_cover_all_visible_text(text in "[a-zA-Z0-9 .\n|é\\[\\](-]{0,200}") {
             let mut at = 0;
             for unit in units(&text) {
                 prop_assert!(unit.span.start >= at && !unit.span.is_empty());
