@@ -74,15 +74,21 @@ pub(crate) fn word(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) ->
     let title = metadata.remove("title");
     let layout = Layout::default();
     emit(Document { format: Format::Doc, title, text, sections, metadata, layout })?;
-    lost(&file, Format::Doc).map_or(Ok(()), emit)
+    let is_account = |warning: &&String| {
+        ["truncat", "limit", "cut", "short"].iter().any(|word| warning.contains(word))
+    };
+    let account = own.warnings.iter().find(is_account).cloned();
+    let account = account.unwrap_or_else(|| "its text is incomplete".to_owned());
+    let accounts = if own.text_truncated { vec![account] } else { Vec::new() };
+    lost(&accounts, Format::Doc).map_or(Ok(()), emit)
 }
 
-/// Returns a part that says what a file in `format` lost; `None` when nothing is known to be missing.
-pub(crate) fn lost(file: &office_oxide::Document, format: Format) -> Option<Document> {
+/// Returns a part that says what is missing from a file in `format`, in the words of the library; `None` when it has none.
+pub(crate) fn lost(accounts: &[String], format: Format) -> Option<Document> {
     let mut unread = Unread::default();
-    for damage in file.damage().iter().filter(|damage| damage.is_loss()) {
-        let part = damage.part.as_deref().unwrap_or("a part of the file");
-        unread.add(part, &collapsed(&characters(damage.detail.trim_matches(['[', ']']))));
+    for account in accounts {
+        let account = collapsed(&characters(account.trim_matches(['[', ']'])));
+        unread.add("a part of the file", &account);
     }
     unread.note(format)
 }

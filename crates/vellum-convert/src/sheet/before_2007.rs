@@ -54,7 +54,7 @@ pub(crate) fn convert_xls(input: &ConvertInput, settings: &Settings, emit: Emit<
         }
         grid.close()?;
     }
-    lost(&file, Format::Xls).map_or(Ok(()), emit)
+    lost(book.notices(), Format::Xls).map_or(Ok(()), emit)
 }
 
 /// How the numbers of a sheet are shown.
