@@ -20,6 +20,7 @@ use crate::detect::rejected;
 use crate::io::ContentReader;
 use crate::ooxml::properties;
 use crate::package::Package;
+use crate::xml::{Token, Xml};
 use crate::{Emit, Settings, odf};
 use calamine::{CellErrorType, DataRef, Dimensions, ExcelDateTime, Reader, SheetType, Xlsb, Xlsx};
 use grid::Grid;
@@ -46,7 +47,11 @@ pub(crate) fn convert(input: &ConvertInput, settings: &Settings, emit: Emit<'_>)
     }
     // Read whole by the library, and checked here against what the file may unfold to.
     for part in ["xl/sharedStrings.xml", "xl/sharedStrings.bin", "xl/styles.xml", "xl/styles.bin"] {
-        package.read(part)?;
+        let bytes = package.read(part)?.unwrap_or_default();
+        if part.ends_with(".xml") && claims_too_many_strings(&bytes) {
+            let reason = "it claims more shared strings than it can hold";
+            return Err(rejected(format!("the workbook is damaged: {reason}")));
+        }
     }
     let metadata = properties(&mut package)?;
     drop(package);
@@ -57,6 +62,22 @@ pub(crate) fn convert(input: &ConvertInput, settings: &Settings, emit: Emit<'_>)
     } else {
         xlsx(Xlsx::new(source).map_err(damaged)?, &mut grid)
     }
+}
+
+/// Whether the shared strings in `part` claim a number for which the library would reserve memory that is not there.
+fn claims_too_many_strings(part: &[u8]) -> bool {
+    /// Numbers that are not looked at: some programs count wrong, and so many strings need little.
+    const HARMLESS: u64 = 1 << 22;
+    const SHORTEST: &str = "<si/>";
+    let opening = String::from_utf8_lossy(&part[..part.len().min(4096)]);
+    let mut xml = Xml::new(&opening);
+    while let Ok(Some(token)) = xml.next() {
+        let Token::Start(element) = token else { continue };
+        let claimed = element.attr("uniqueCount").and_then(|count| count.trim().parse().ok());
+        let claimed: u64 = claimed.unwrap_or_default();
+        return claimed > HARMLESS && claimed > (part.len() / SHORTEST.len()) as u64;
+    }
+    false
 }
 
 fn new_grid<'e>(

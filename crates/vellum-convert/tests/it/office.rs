@@ -279,6 +279,14 @@ fn broken_office_files_are_rejected() {
     );
     let error = run("a.xlsx", &zip(&[("xl/workbook.xml", "<workbook>")])).unwrap_err();
     assert!(error.message().starts_with("the workbook is damaged"), "{error}");
+    let workbook = |strings: &str| {
+        let sst =
+            format!("<?xml version='1.0'?><sst uniqueCount='{strings}'><si><t>a</t></si></sst>");
+        zip(&[("xl/workbook.xml", "<workbook/>"), ("xl/sharedStrings.xml", &sst)])
+    };
+    let claims = "the workbook is damaged: it claims more shared strings than it can hold";
+    check_rejected("a.xlsx", &workbook("4294967295"), claims);
+    assert!(run("a.xlsx", &workbook("5000")).unwrap_err().message() != claims);
     for name in ["report.docx", "deck.pptx", "book.xlsx", "report.odt", "deck.odp", "book.ods"] {
         let whole = data(name);
         for cut in [100, whole.len() / 2, whole.len() - 30] {
