@@ -62,16 +62,10 @@ pub(crate) fn word(input: &ConvertInput, settings: &Settings, emit: Emit<'_>) ->
         return Err(too_much_text(settings));
     }
     let own = &document.metadata;
-    let keywords = own.keywords.join(", ");
-    let mut metadata = properties([
-        ("title", own.title.as_deref()),
-        ("author", own.author.as_deref()),
-        ("subject", own.subject.as_deref()),
-        ("keywords", Some(&keywords)),
-        ("created", own.created.as_deref()),
-        ("modified", own.modified.as_deref()),
-    ]);
-    let title = metadata.remove("title");
+    let mut metadata = properties_of(file.as_doc().and_then(|file| file.summary_properties()));
+    // The library falls back to the first heading.
+    let title = own.title.as_deref().map(|title| collapsed(&characters(title)));
+    let title = metadata.remove("title").or(title).filter(|title| !title.is_empty());
     let layout = Layout::default();
     emit(Document { format: Format::Doc, title, text, sections, metadata, layout })?;
     let is_account = |warning: &&String| {
@@ -96,22 +90,17 @@ pub(crate) fn lost(accounts: &[String], format: Format) -> Option<Document> {
 /// Returns what a file says of itself, its title among it.
 pub(crate) fn properties_of(own: Option<&SummaryProperties>) -> BTreeMap<String, String> {
     let Some(own) = own else { return BTreeMap::new() };
-    properties([
-        ("title", own.title.as_deref()),
-        ("author", own.author.as_deref()),
-        ("subject", own.subject.as_deref()),
-        ("keywords", own.keywords.as_deref()),
-        ("created", own.created.as_deref()),
-        ("modified", own.modified.as_deref()),
-    ])
-}
-
-/// Returns those properties that say something.
-fn properties(known: [(&str, Option<&str>); 6]) -> BTreeMap<String, String> {
+    let day = |moment: &Option<String>| moment.as_deref().map(sheet::day);
+    let known = [
+        ("title", own.title.clone()),
+        ("author", own.author.clone()),
+        ("subject", own.subject.clone()),
+        ("keywords", own.keywords.clone()),
+        ("created", day(&own.created)),
+        ("modified", day(&own.modified)),
+    ];
     let said = known.into_iter().filter_map(|(key, value)| {
-        let value = collapsed(&characters(value?));
-        let is_day = matches!(key, "created" | "modified");
-        let value = if is_day { sheet::day(&value) } else { value };
+        let value = collapsed(&characters(&value?));
         (!value.is_empty()).then(|| (key.to_owned(), value))
     });
     said.collect()
